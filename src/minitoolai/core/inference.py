@@ -1,0 +1,112 @@
+"""What a model was asked and what it used: chat requests, usage, and which fields travel to an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Fields of OpenAI's chat body that are handed to an engine untouched
+#: (https://platform.openai.com/docs/api-reference/chat/create). Those that the gateway reads are not in the list.
+PASSED_FIELDS = frozenset(
+    {
+        "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "messages", "metadata", "n",
+        "parallel_tool_calls", "presence_penalty", "prompt_cache_key", "reasoning_effort", "response_format",
+        "safety_identifier", "seed", "stop", "temperature", "tool_choice", "tools", "top_logprobs", "top_p",
+        "user", "verbosity",
+    }
+)  # fmt: skip
+#: Fields that the gateway itself understands.
+READ_FIELDS = frozenset({"model", "stream", "stream_options", "max_tokens", "max_completion_tokens"})
+#: Fields that change what the provider charges, with the one value of each that does not: refused with any other
+#: value until the catalogue has a price for them.
+PRICED_FIELDS: Mapping[str, tuple[object, ...]] = {
+    "service_tier": (None, "auto", "default"),
+    "web_search_options": (None,),
+    "audio": (None,),
+    "modalities": (None, ["text"]),
+    "prediction": (None,),
+    "store": (None, False),
+}
+#: No engine reports more tokens in one reply than this; a larger count is taken for a fault.
+MAX_PLAUSIBLE_TOKENS = 100_000_000
+#: Completion tokens below which an answer is not worth starting: the least that a hold asks for.
+MIN_COMPLETION_TOKENS = 16
+#: `n` of a request at most (contract §2).
+MAX_CHOICES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    #: The engine's own usage object, for the details that the caller is shown; None when counted by the gateway.
+    reported: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One chat call as a surface hands it to the use case: valid, and free of fields that no engine takes."""
+
+    model: str
+    #: OpenAI's body without `model`, limits and streaming fields.
+    body: Mapping[str, Any]
+    #: Size in bytes of the JSON that came in: an upper bound of the prompt's tokens.
+    body_bytes: int
+    stream: bool
+    #: Completion tokens per choice that the caller asked for; None when left open.
+    max_completion_tokens: int | None
+    #: Used where the caller left the limit open; None: the model's own maximum up to the surface's bound.
+    default_completion_tokens: int
+    #: How many choices.
+    choices: int
+    #: Whether a stream carries the usage chunk to the caller.
+    include_usage: bool
+    #: Whether every chunk must have the fields of the seed document's sample.
+    seed_fields: bool
+
+
+def parse_usage(reported: object) -> Usage | None:
+    """Return an engine's `usage` object as `Usage`, or None when it cannot be billed from.
+
+    Negative, fractional, huge or non-numeric counts are not billed from; 0 is a count like any other.
+    """
+    if not isinstance(reported, dict):
+        return None
+    counts = [reported.get("prompt_tokens"), reported.get("completion_tokens", 0)]
+    for count in counts:
+        if type(count) is not int or not 0 <= count <= MAX_PLAUSIBLE_TOKENS:
+            return None
+    return Usage(counts[0], counts[1], reported)
+
+
+def usage_object(usage: Usage, cost_usd: float, *, details: bool) -> dict[str, Any]:
+    """Return the `usage` object that a caller is shown: counts, the engine's details, and `cost` in USD.
+
+    `details`: add the `*_tokens_details` of the seed document's sample where the engine has none.
+    """
+    shown: dict[str, Any] = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+    reported = usage.reported or {}
+    for name, fields in _DETAILS.items():
+        own = reported.get(name)
+        if isinstance(own, dict) or details:
+            shown[name] = {**(fields if details else {}), **(own if isinstance(own, dict) else {})}
+    shown["cost"] = cost_usd
+    return shown
+
+
+_DETAILS: Mapping[str, Mapping[str, int]] = {
+    "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+    "completion_tokens_details": {
+        "reasoning_tokens": 0,
+        "audio_tokens": 0,
+        "accepted_prediction_tokens": 0,
+        "rejected_prediction_tokens": 0,
+    },
+}

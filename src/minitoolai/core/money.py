@@ -1,0 +1,45 @@
+"""Amounts: integers of nano-dollars, parsed and shown exactly, rounded in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+
+from minitoolai.core.errors import InvalidAmount
+
+#: One US dollar in nano-dollars (nusd).
+NUSD_PER_USD = 1_000_000_000
+#: Prices are quoted per this many tokens or characters.
+PRICE_UNIT = 1_000_000
+#: Largest amount accepted from outside: a billion dollars, far below what a signed 64-bit integer holds.
+MAX_AMOUNT_NUSD = 1_000_000_000 * NUSD_PER_USD
+
+
+def parse_usd(text: str) -> int:
+    """Return the amount written in `text` (decimal USD, up to 9 places) in nano-dollars.
+
+    Raises `InvalidAmount` for anything else: exponents, signs, more places, amounts over a billion dollars.
+    """
+    if not isinstance(text, str) or not text or any(c not in "0123456789." for c in text) or not text.isascii():
+        raise InvalidAmount(text=text, why="write digits with at most one point, like 4.99")
+    try:
+        scaled = Decimal(text) * NUSD_PER_USD
+    except InvalidOperation:
+        raise InvalidAmount(text=text, why="write digits with at most one point, like 4.99") from None
+    if scaled > MAX_AMOUNT_NUSD:
+        raise InvalidAmount(text=text, why="it is over a billion")
+    if scaled != int(scaled):
+        raise InvalidAmount(text=text, why="it has more than 9 decimal places")
+    return int(scaled)
+
+
+def format_usd(amount_nusd: int) -> str:
+    """Return `amount_nusd` as a decimal string in USD without trailing zeros: 4990000000 → "4.99"."""
+    sign = "-" if amount_nusd < 0 else ""
+    whole, fraction = divmod(abs(amount_nusd), NUSD_PER_USD)
+    return f"{sign}{whole}.{fraction:09d}".rstrip("0").rstrip(".")
+
+
+def charge_nusd(lines: Iterable[tuple[int, int]]) -> int:
+    """Return the charge for `(count, price_nusd_per_1m)` lines: their exact sum, rounded once, half up."""
+    return (2 * sum(count * price for count, price in lines) + PRICE_UNIT) // (2 * PRICE_UNIT)

@@ -1,0 +1,255 @@
+"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), sans I/O.
+
+`FrameSplitter` cuts bytes into whole frames; `ChatScanner` reads a chat stream's frames just as far as money needs:
+it forwards them untouched and looks for usage, errors, content and the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from minitoolai.core.inference import Usage, parse_usage
+
+#: A frame larger than this is a fault of the engine: nothing an engine streams comes near it.
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+#: Raw frames kept before their text is taken out, so that a long stream holds its text and not its JSON.
+FOLD_BYTES = 64 * 1024
+
+KEEP_ALIVE = b": keep-alive\n\n"
+DONE = b"data: [DONE]\n\n"
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class SseError(Exception):
+    """The bytes are not a stream of events that can be relayed."""
+
+
+def event(data: object) -> bytes:
+    """Return one frame whose data is `data` as JSON."""
+    return b"data: " + _encode(data) + b"\n\n"
+
+
+def frame_data(frame: bytes) -> bytes:
+    """Return the data of a frame: its `data:` lines without the field name, joined by newlines."""
+    if frame.startswith(b"data: ") and frame.find(b"\n", 6, -2) < 0:
+        return frame[6:-2]
+    lines = []
+    for line in frame.split(b"\n"):
+        if line.startswith(b"data:"):
+            lines.append(line[6:] if line.startswith(b"data: ") else line[5:])
+    return b"\n".join(lines)
+
+
+class FrameSplitter:
+    """Cuts a byte stream into frames, each ending in a blank line, whatever the chunks' borders."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the frames that `data` completes, line ends as `\\n`. Raises `SseError` on an endless frame."""
+        if self._rest:
+            data = self._rest + data
+        if b"\r" in data:
+            # A carriage return at the very end may be half of a line end: it waits for its other half.
+            held = b"\r" if data.endswith(b"\r") else b""
+            data = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
+        end = data.rfind(b"\n\n") + 2
+        if end == 1:
+            self._rest = data
+            if len(data) > MAX_FRAME_BYTES:
+                raise SseError("a frame does not end")
+            return []
+        self._rest = data[end:]
+        return [part + b"\n\n" for part in data[: end - 2].split(b"\n\n") if part.strip(b"\n")]
+
+    @property
+    def rest(self) -> bytes:
+        """The bytes of a frame that has not ended."""
+        return self._rest
+
+
+class ChatScanner:
+    """Reads the frames of one chat stream.
+
+    `feed` returns the bytes for the caller; `usage`, `error`, `done` and `has_content` say what was seen, and
+    `text` is what was received so far. The usage chunk and `[DONE]` are held back: the gateway sends its own once
+    the call is captured.
+    """
+
+    __slots__ = (
+        "_bytes", "_frames", "_seed_fields", "_splitter", "_texts", "chunks", "done", "error", "finished",
+        "has_content", "last", "usage",
+    )  # fmt: skip
+
+    def __init__(self, *, seed_fields: bool) -> None:
+        self._splitter = FrameSplitter()
+        #: None: not known yet; True: each chunk is completed with the seed's fields; False: forwarded untouched.
+        self._seed_fields: bool | None = None if seed_fields else False
+        self._frames: list[bytes] = []
+        self._bytes = 0
+        self._texts: list[str] = []
+        #: Chunks that carried content.
+        self.chunks = 0
+        self.usage: Usage | None = None
+        #: The engine's in-band error object, if it sent one.
+        self.error: dict[str, Any] | None = None
+        self.done = False
+        self.finished = False
+        self.has_content = False
+        #: The head of the last chunk parsed (id, created, model …): the usage chunk is made from it.
+        self.last: dict[str, Any] = {}
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes from the engine, return bytes for the caller: whole frames or nothing.
+
+        Raises `SseError` when a frame is no JSON.
+        """
+        frames = self._splitter.feed(data)
+        forward = [out for frame in frames if (out := self._frame(frame))]
+        return forward[0] if len(forward) == 1 else b"".join(forward)
+
+    def _frame(self, frame: bytes) -> bytes:
+        if self.done or self.error is not None or frame.startswith(b":"):
+            return b""
+        if frame.startswith(b"data: [DONE]") or frame_data(frame).strip() == b"[DONE]":
+            self.done = True
+            return b""
+        plain = b'"usage":null' in frame or b'"usage"' not in frame
+        if self.has_content and plain and self._seed_fields is False and b'"error"' not in frame:
+            self._keep(frame)
+            return frame
+        return self._read(frame)
+
+    def _read(self, frame: bytes) -> bytes:
+        """Parse a frame that may matter; return what the caller gets for it."""
+        try:
+            chunk = _decode(frame_data(frame))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise SseError("a frame is not JSON") from error
+        if not isinstance(chunk, dict):
+            raise SseError("a frame is not an object")
+        choices = chunk.get("choices")
+        if chunk.get("error") and not choices:
+            found = chunk["error"]
+            self.error = found if isinstance(found, dict) else {"message": str(found)}
+            return b""
+        self.usage = parse_usage(chunk.get("usage")) or self.usage
+        if not isinstance(choices, list):
+            return frame
+        self.last = chunk
+        if not choices:
+            return b"" if chunk.get("usage") else frame
+        self._note(choices)
+        self._keep(frame)
+        if self._seed_fields is None:
+            self._seed_fields = not _has_seed_fields(chunk)
+        return event(_with_seed_fields(chunk)) if self._seed_fields else frame
+
+    def _note(self, choices: list[Any]) -> None:
+        for choice in choices:
+            if not isinstance(choice, dict):
+                continue
+            self.finished = self.finished or bool(choice.get("finish_reason"))
+            delta = choice.get("delta")
+            if isinstance(delta, dict) and any(value for name, value in delta.items() if name != "role"):
+                self.has_content = True
+
+    def _keep(self, frame: bytes) -> None:
+        if self.has_content:
+            self.chunks += 1
+            self._frames.append(frame)
+            self._bytes += len(frame)
+            if self._bytes > FOLD_BYTES:
+                self._fold()
+
+    def _fold(self) -> None:
+        for frame in self._frames:
+            try:
+                chunk = _decode(frame_data(frame))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            self._texts.extend(delta_texts(chunk))
+        self._frames.clear()
+        self._bytes = 0
+
+    def text(self) -> str:
+        """Return all text that was received: content, reasoning, refusals, names and arguments of tool calls."""
+        self._fold()
+        joined = "".join(self._texts)
+        self._texts = [joined]
+        return joined
+
+
+def delta_texts(chunk: object) -> list[str]:
+    """Return the texts in the deltas (or messages) of a chunk, in order."""
+    texts: list[str] = []
+    if not isinstance(chunk, dict) or not isinstance(chunk.get("choices"), list):
+        return texts
+    for choice in chunk["choices"]:
+        part = (choice.get("delta") or choice.get("message")) if isinstance(choice, dict) else None
+        if not isinstance(part, dict):
+            continue
+        for name in ("reasoning_content", "reasoning", "content", "refusal"):
+            if isinstance(part.get(name), str):
+                texts.append(part[name])
+        for call in part.get("tool_calls") or ():
+            function = call.get("function") if isinstance(call, dict) else None
+            if isinstance(function, dict):
+                texts.extend(v for v in (function.get("name"), function.get("arguments")) if isinstance(v, str))
+    return texts
+
+
+def _has_seed_fields(chunk: dict[str, Any]) -> bool:
+    choice = chunk["choices"][0]
+    return (
+        "service_tier" in chunk
+        and "system_fingerprint" in chunk
+        and "usage" in chunk
+        and isinstance(choice, dict)
+        and "logprobs" in choice
+    )
+
+
+def _with_seed_fields(chunk: dict[str, Any]) -> dict[str, Any]:
+    """Return `chunk` with the fields of the seed document's sample, in its order."""
+    return {
+        "id": chunk.get("id"),
+        "object": "chat.completion.chunk",
+        "created": chunk.get("created"),
+        "model": chunk.get("model"),
+        "service_tier": chunk.get("service_tier") or "default",
+        "system_fingerprint": chunk.get("system_fingerprint"),
+        "choices": [
+            {
+                "index": choice.get("index", 0),
+                "delta": choice.get("delta", {}),
+                "logprobs": choice.get("logprobs"),
+                "finish_reason": choice.get("finish_reason"),
+            }
+            for choice in chunk["choices"]
+        ],
+        "usage": None,
+    }
+
+
+def usage_chunk(last: dict[str, Any], usage: dict[str, Any], *, seed_fields: bool) -> bytes:
+    """Return the frame with the call's usage, its head taken from the `last` chunk of the stream."""
+    chunk = {
+        "id": last.get("id"),
+        "object": "chat.completion.chunk",
+        "created": last.get("created"),
+        "model": last.get("model"),
+    }
+    if seed_fields or "service_tier" in last:
+        chunk["service_tier"] = last.get("service_tier") or "default"
+    chunk["system_fingerprint"] = last.get("system_fingerprint")
+    chunk["choices"] = []
+    chunk["usage"] = usage
+    return event(chunk)

@@ -1,0 +1,71 @@
+"""Counting tokens: a cheap upper bound from bytes, and the exact count where the bound is too coarse.
+
+The exact count is OpenAI's o200k_base (GPT-4o, GPT-4.1 families) with their published overhead per message
+(https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken). For other engines it is an estimate; the
+charge uses the engine's own usage wherever there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+#: Tokens around each message, and once around the whole prompt (the cookbook's figures).
+TOKENS_PER_MESSAGE = 3
+TOKENS_PER_NAME = 1
+TOKENS_PER_PROMPT = 3
+#: Room for what a provider wraps around tools and schemas beyond their own JSON.
+PROMPT_OVERHEAD_TOKENS = 16
+
+_encode = msgspec.json.Encoder().encode
+
+
+def prompt_tokens_bound(body_bytes: int) -> int:
+    """Return an upper bound of the prompt tokens of a chat body of `body_bytes` bytes of JSON.
+
+    A byte-level token stands for at least one byte, and the JSON around a message is longer than its overhead.
+    """
+    return body_bytes + PROMPT_OVERHEAD_TOKENS
+
+
+def count_text(text: str) -> int:
+    """Return the number of o200k_base tokens of `text`."""
+    return len(_encoding().encode_ordinary(text)) if text else 0
+
+
+def count_prompt(body: Mapping[str, Any]) -> int:
+    """Return the prompt tokens of an OpenAI chat body: its messages, tools and schema."""
+    tokens = TOKENS_PER_PROMPT
+    for message in body.get("messages", ()):
+        tokens += TOKENS_PER_MESSAGE
+        for name, value in message.items():
+            tokens += count_text("".join(_texts(name, value)))
+            if name == "name":
+                tokens += TOKENS_PER_NAME
+    for name in ("tools", "functions", "response_format"):
+        if body.get(name):
+            tokens += PROMPT_OVERHEAD_TOKENS + count_text(_encode(body[name]).decode())
+    return tokens
+
+
+def _texts(name: str, value: object) -> Iterable[str]:
+    """Yield the texts of one field of a message that a model reads."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and name == "content":
+        for part in value:
+            text = part.get("text") or part.get("refusal")
+            if isinstance(text, str):
+                yield text
+    elif value is not None:
+        yield _encode(value).decode()
+
+
+@cache
+def _encoding() -> Any:  # noqa: ANN401 - the library ships no types
+    import bpe_openai
+
+    return bpe_openai.get_encoding("o200k_base")

@@ -1,0 +1,1 @@
+"""Composition root and processes: the only room that sees the environment, opens things and starts processes."""

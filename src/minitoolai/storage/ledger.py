@@ -1,0 +1,181 @@
+"""The ledger on PostgreSQL: holds and settlements in batches, leases, the sweeper's statement.
+
+The rules of concurrency stand in the functions of `migrations/0001_initial.sql`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from minitoolai.core.ledger import (
+    CallOutcome,
+    HoldAnswer,
+    HoldOutcome,
+    HoldRequest,
+    Resolution,
+    Settled,
+    Settlement,
+)
+from minitoolai.storage.database import Database, connect, database_failures
+from minitoolai.storage.lanes import BatchLane
+
+#: A process that has not renewed for so long is dead (contract §7).
+LEASE_S = 15.0
+#: Holds expired by one sweep at most, so that its transaction stays short.
+SWEEP_MOST = 500
+#: What the planner must not try on the lanes: their statements read a handful of rows by key.
+_LANE_SETTINGS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+}
+
+_HOLD = """SELECT ord, outcome, granted, available FROM ledger_hold_v1(
+    $1::uuid, $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])"""
+_SETTLE = """SELECT ord, resolution, charged, balance FROM ledger_settle_v1(
+    $1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[], $6::boolean[], $7::bigint[], $8::bigint[])"""
+_REGISTER = """INSERT INTO processes (id, host, pid, lease_until)
+    VALUES ($1, $2, $3, clock_timestamp() + $4::interval)"""
+_RENEW = "SELECT alive, stray FROM ledger_renew_v1($1, $2, $3, $4)"
+_SWEEP = "SELECT ledger_sweep_v1($1)"
+_DEREGISTER = """DELETE FROM processes WHERE id = $1
+    AND NOT EXISTS (SELECT 1 FROM holds WHERE process_id = $1 AND expired_at IS NULL)"""
+
+log = logging.getLogger(__name__)
+
+
+class _Connection:
+    """One connection that is opened when it is needed and again when it was lost."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: asyncpg.Connection[Any] | None = None
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Return the rows of `query`. Raises `DatabaseUnavailable`, after which the next call connects anew."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._url, **_LANE_SETTINGS)
+        try:
+            with database_failures():
+                return await self._connection.fetch(query, *arguments)
+        except asyncpg.PostgresError:
+            raise
+        except BaseException:
+            # Away, timed out or cancelled: what is under way on this connection is unknown.
+            self.terminate()
+            raise
+
+    def terminate(self) -> None:
+        """Close at once."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+class PgLedger:
+    """Holds and settlements of one process."""
+
+    def __init__(self, database: Database, process_id: UUID, *, host: str, pid: int) -> None:
+        self.process_id = process_id
+        self._host = host
+        self._pid = pid
+        self._database = database
+        self._hold_connection = _Connection(database.url)
+        self._settle_connection = _Connection(database.url)
+        self._holds: BatchLane[HoldRequest, HoldAnswer] = BatchLane(
+            self._run_holds, patient=False, unsure=self._release_unsure, unwanted=self._release_unwanted
+        )
+        self._settlements: BatchLane[Settlement, Settled] = BatchLane(self._run_settlements, patient=True)
+
+    def hold(self, request: HoldRequest) -> asyncio.Future[HoldAnswer]:
+        """Ask for a hold. A caller that cancels the future while it is under way gets its hold released."""
+        return self._holds.submit(request)
+
+    def settle(self, settlement: Settlement) -> asyncio.Future[Settled]:
+        """End a hold. Submitted is as good as done while this process lives: it is repeated until it is settled."""
+        return self._settlements.submit(settlement)
+
+    @property
+    def unsettled(self) -> int:
+        """Settlements that the database has not taken yet."""
+        return self._settlements.pending
+
+    async def register(self) -> None:
+        """Begin this process's lease."""
+        async with self._database.connection() as connection:
+            await connection.execute(_REGISTER, self.process_id, self._host, self._pid, timedelta(seconds=LEASE_S))
+
+    async def renew(self, produced: Mapping[UUID, int]) -> bool:
+        """Renew the lease and note what each open hold's call has cost so far; False when the lease had lapsed."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                _RENEW, self.process_id, timedelta(seconds=LEASE_S), list(produced), list(produced.values())
+            )
+        for hold_id in row["stray"] or ():
+            log.warning("releasing hold %s, whose making was never confirmed", hold_id)
+            self.settle(Settlement(hold_id, 0, CallOutcome.FAILED))
+        return bool(row["alive"])
+
+    async def sweep(self) -> int:
+        """Expire the holds of dead processes; return how many."""
+        async with self._database.connection() as connection:
+            return int(await connection.fetchval(_SWEEP, SWEEP_MOST))
+
+    async def close(self, timeout_s: float) -> bool:
+        """Settle what is pending, at most `timeout_s`, and end the lease; whether all was settled."""
+        settled = await self._settlements.drain(timeout_s)
+        await self._holds.close()
+        await self._settlements.close()
+        self._hold_connection.terminate()
+        self._settle_connection.terminate()
+        if settled:
+            async with self._database.connection() as connection:
+                await connection.execute(_DEREGISTER, self.process_id)
+        return settled
+
+    def _release_unsure(self, request: HoldRequest) -> None:
+        """The connection broke while the hold was under way: it may stand, so it is released."""
+        self.settle(Settlement(request.id, 0, CallOutcome.FAILED))
+
+    def _release_unwanted(self, request: HoldRequest, answer: HoldAnswer) -> None:
+        """The caller left while its hold was being made."""
+        if answer.outcome is HoldOutcome.GRANTED:
+            self.settle(Settlement(request.id, 0, CallOutcome.ABANDONED))
+
+    async def _run_holds(self, requests: Sequence[HoldRequest]) -> list[HoldAnswer]:
+        rows = await self._hold_connection.fetch(
+            _HOLD,
+            self.process_id,
+            [r.id for r in requests],
+            [r.account_id for r in requests],
+            [r.key_id for r in requests],
+            [r.min_nusd for r in requests],
+            [r.wanted_nusd for r in requests],
+            [r.model for r in requests],
+            [r.engine for r in requests],
+        )
+        answers = {ord_: HoldAnswer(HoldOutcome(outcome), granted, left) for ord_, outcome, granted, left in rows}
+        return [answers[i] for i in range(1, len(requests) + 1)]
+
+    async def _run_settlements(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        rows = await self._settle_connection.fetch(
+            _SETTLE,
+            [s.hold_id for s in settlements],
+            [s.cost_nusd for s in settlements],
+            [s.outcome for s in settlements],
+            [s.prompt_tokens for s in settlements],
+            [s.completion_tokens for s in settlements],
+            [s.counted_by_gateway for s in settlements],
+            [s.input_nusd_per_1m for s in settlements],
+            [s.output_nusd_per_1m for s in settlements],
+        )
+        answers = {ord_: Settled(Resolution(resolution), charged, left) for ord_, resolution, charged, left in rows}
+        return [answers[i] for i in range(1, len(settlements) + 1)]
