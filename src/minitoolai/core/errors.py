@@ -39,6 +39,10 @@ class ApiError(MiniToolError):
         self.param = param
         super().__init__(param=param, **facts)
 
+    def shown(self) -> dict[str, dict[str, str | None]]:
+        """Return the error in OpenAI's shape, as bodies and streams carry it."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
     @property
     def retry_after_s(self) -> int | None:
         """Seconds after which the same call may succeed; None where waiting does not help."""
@@ -52,6 +56,10 @@ class InvalidRequest(ApiError):
     """The request is not valid."""
 
     code = "invalid_value"
+
+
+class InvalidHttp(InvalidRequest):
+    """The request is not valid HTTP/1.1."""
 
 
 class InvalidJson(InvalidRequest):
@@ -242,16 +250,8 @@ class LedgerError(MiniToolError):
     """The ledger refused a movement."""
 
 
-class HoldNotOpen(LedgerError):
-    """The hold {hold_id} was never made, or its record is gone: it cannot be captured or released."""
-
-
 class HoldAlreadyResolved(LedgerError):
     """The hold {hold_id} was resolved before: a hold is captured, released or expired exactly once."""
-
-
-class EngineRejected(MiniToolError):
-    """The engine '{engine}' answered status {status}."""
 
 
 class CallerLeft(MiniToolError):

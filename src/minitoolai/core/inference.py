@@ -26,7 +26,6 @@ PRICED_FIELDS: Mapping[str, tuple[object, ...]] = {
     "audio": (None,),
     "modalities": (None, ["text"]),
     "prediction": (None,),
-    "store": (None, False),
 }
 #: No engine reports more tokens in one reply than this; a larger count is taken for a fault.
 MAX_PLAUSIBLE_TOKENS = 100_000_000

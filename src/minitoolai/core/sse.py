@@ -6,6 +6,7 @@ it forwards them untouched and looks for usage, errors, content and the end.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -19,6 +20,10 @@ FOLD_BYTES = 64 * 1024
 
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
+
+#: Where a message's text begins, and its characters: whole escapes only.
+_CONTENT = re.compile(rb'"content"\s*:\s*"')
+_STRING = re.compile(rb'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*')
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -204,6 +209,19 @@ def delta_texts(chunk: object) -> list[str]:
             if isinstance(function, dict):
                 texts.extend(v for v in (function.get("name"), function.get("arguments")) if isinstance(v, str))
     return texts
+
+
+def partial_content(raw: bytes) -> str:
+    """Return the text of the first message in a whole reply that may be cut off anywhere; "" where none began."""
+    start = _CONTENT.search(raw)
+    if start is None:
+        return ""
+    text = _STRING.match(raw, start.end())
+    assert text is not None  # it matches the empty string
+    try:
+        return str(_decode(b'"' + text[0] + b'"'))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return text[0].decode(errors="ignore")
 
 
 def _has_seed_fields(chunk: dict[str, Any]) -> bool:

@@ -65,7 +65,7 @@ def _texts(name: str, value: object) -> Iterable[str]:
 
 
 @cache
-def _encoding() -> Any:  # noqa: ANN401 - the library ships no types
+def _encoding() -> Any:
     import bpe_openai
 
     return bpe_openai.get_encoding("o200k_base")

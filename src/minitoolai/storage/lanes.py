@@ -50,7 +50,7 @@ class BatchLane(Generic[Operation, Answer]):
         self._unsure = unsure
         self._unwanted = unwanted
         self._waiting: list[tuple[Operation, asyncio.Future[Answer]]] = []
-        self._flushing = 0
+        self._in_flight: list[tuple[Operation, asyncio.Future[Answer]]] = []
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -68,14 +68,13 @@ class BatchLane(Generic[Operation, Answer]):
     @property
     def pending(self) -> int:
         """Operations that have no answer yet."""
-        return len(self._waiting) + self._flushing
+        return len(self._waiting) + len(self._in_flight)
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until nothing is pending, at most `timeout_s`; whether that came true."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + timeout_s
-        while self.pending and loop.time() < give_up:
-            await asyncio.sleep(0.01)
+        waiting = [future for _, future in self._waiting + self._in_flight if not future.done()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=timeout_s)
         return not self.pending
 
     async def close(self) -> None:
@@ -97,10 +96,10 @@ class BatchLane(Generic[Operation, Answer]):
                 await self._wake
             batch = [pair for pair in self._waiting[:MOST_PER_BATCH] if not pair[1].cancelled()]
             del self._waiting[:MOST_PER_BATCH]
-            self._flushing = len(batch)
+            self._in_flight = batch
             if batch:
                 await self._flush(batch)
-            self._flushing = 0
+            self._in_flight = []
 
     async def _flush(self, batch: list[tuple[Operation, asyncio.Future[Answer]]]) -> None:
         operations = [operation for operation, _ in batch]

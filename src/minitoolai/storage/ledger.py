@@ -41,7 +41,8 @@ _LANE_SETTINGS = {
 _HOLD = """SELECT ord, outcome, granted, available FROM ledger_hold_v1(
     $1::uuid, $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])"""
 _SETTLE = """SELECT ord, resolution, charged, balance FROM ledger_settle_v1(
-    $1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[], $6::boolean[], $7::bigint[], $8::bigint[])"""
+    $1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[], $6::boolean[],
+    $7::bigint[], $8::bigint[])"""
 _REGISTER = """INSERT INTO processes (id, host, pid, lease_until)
     VALUES ($1, $2, $3, clock_timestamp() + $4::interval)"""
 _RENEW = "SELECT alive, stray FROM ledger_renew_v1($1, $2, $3, $4)"
@@ -65,7 +66,8 @@ class _Connection:
             self._connection = await connect(self._url, **_LANE_SETTINGS)
         try:
             with database_failures():
-                return await self._connection.fetch(query, *arguments)
+                rows: list[asyncpg.Record] = await self._connection.fetch(query, *arguments)
+                return rows
         except asyncpg.PostgresError:
             raise
         except BaseException:

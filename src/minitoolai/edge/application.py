@@ -1,0 +1,94 @@
+"""The ASGI application: one table of routes, one place where every failure becomes a reply."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from minitoolai.core.errors import ApiError, CallerLeft, Draining, MethodNotAllowed, NotFound, ServerError
+from minitoolai.edge.exchange import Exchange, Receive, Scope, Send
+
+Endpoint = Callable[[Exchange], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Routes:
+    """Which endpoint answers which method and path. Paths are written without a trailing slash."""
+
+    exact: dict[str, dict[str, Endpoint]] = field(default_factory=dict)
+    #: Paths that go on after the prefix, as `/v1/models/` + an id with slashes in it.
+    prefixes: dict[str, dict[str, Endpoint]] = field(default_factory=dict)
+
+    def add(self, method: str, path: str, endpoint: Endpoint) -> None:
+        """Let `endpoint` answer `path`; one that ends in a slash stands for everything below it."""
+        table = self.prefixes if path.endswith("/") and path != "/" else self.exact
+        table.setdefault(path, {})[method] = endpoint
+
+    def find(self, path: str) -> Mapping[str, Endpoint] | None:
+        """Return the endpoints of `path` by method, or None."""
+        found = self.exact.get(path)
+        if found is None:
+            for prefix, endpoints in self.prefixes.items():
+                if path.startswith(prefix):
+                    return endpoints
+        return found
+
+
+class Application:
+    """Takes every request. Each path answers with and without one trailing slash, with no redirect."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        #: Set when the process is about to end: paid calls are refused, health still answers.
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        if len(path) > 1 and path.endswith("/"):
+            path = path[:-1]
+        exchange = Exchange(scope, receive, send, path)
+        connection = exchange.connection
+        task = asyncio.current_task()
+        if connection is not None and task is not None:
+            connection.on_lost = task.cancel
+        try:
+            await self._answer(exchange)
+        except CallerLeft:
+            exchange.abort()
+        except asyncio.CancelledError:
+            # The caller has gone, or the process is ending at once: there is nobody to answer.
+            exchange.abort()
+        except ApiError as error:
+            await exchange.fail(error)
+        except Exception:  # the edge: nothing below may end a connection without a reply
+            log.exception("request %s failed", exchange.call_id)
+            await exchange.fail(ServerError())
+        finally:
+            if connection is not None:
+                connection.on_lost = None
+
+    async def _answer(self, exchange: Exchange) -> None:
+        endpoints = self._routes.find(exchange.path)
+        if endpoints is None:
+            raise NotFound(method=exchange.method, path=_shown(exchange.path))
+        endpoint = endpoints.get(exchange.method)
+        if endpoint is None and exchange.method == "HEAD":
+            endpoint = endpoints.get("GET")
+        if endpoint is None:
+            allowed = ", ".join(sorted(endpoints))
+            raise MethodNotAllowed(method=exchange.method, path=_shown(exchange.path), allowed=allowed)
+        if self.draining and exchange.method == "POST":
+            raise Draining(retry_after_s=2)
+        await endpoint(exchange)
+
+
+def _shown(path: str) -> str:
+    """Return a path fit to be shown back: short and printable."""
+    return "".join(c for c in path[:100] if c.isprintable())

@@ -1,0 +1,181 @@
+"""One request and its reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from uuid import UUID
+
+from minitoolai.core.errors import ApiError, RequestTooLarge, UnsupportedMediaType
+from minitoolai.core.ids import request_id
+from minitoolai.core.sse import KEEP_ALIVE
+from minitoolai.edge.statuses import error_body, error_headers, status_of
+from minitoolai.services.metering import new_call_id
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+#: With the charset, since without it `requests` decodes a stream as Latin-1.
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+#: A caller that does not take a whole reply within this time is cut off (promise P8).
+REPLY_DEADLINE_S = 12.0
+
+
+class Exchange:
+    """A request as an endpoint sees it, and the one way to answer it."""
+
+    __slots__ = ("_receive", "_send", "call_id", "connection", "path", "scope", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        #: The path without its trailing slash.
+        self.path = path
+        #: Id of the call, its hold and its usage record; `x-request-id` is made from it.
+        self.call_id: UUID = new_call_id()
+        #: The connection (`LimitedProtocol`), where the server gives one.
+        self.connection = scope.get("minitoolai.connection")
+        #: Whether headers have gone out: then an error can only be in-band.
+        self.started = False
+
+    @property
+    def method(self) -> str:
+        """The request's method."""
+        return str(self.scope["method"])
+
+    def header(self, name: bytes) -> str | None:
+        """Return the first header called `name` (lower case), or None."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return str(value.decode("latin-1"))
+        return None
+
+    async def json_body(self, limit: int) -> bytes:
+        """Return the body. Raises `UnsupportedMediaType`, `RequestTooLarge`, `asyncio.CancelledError` when cut."""
+        media = self.header(b"content-type")
+        if media is not None:
+            kind = media.partition(";")[0].strip().lower()
+            if kind not in ("application/json", "text/json", "") and not kind.endswith("+json"):
+                raise UnsupportedMediaType(got=_plain(kind))
+        length = self.header(b"content-length")
+        if length is not None and int(length) > limit:
+            raise RequestTooLarge(limit=limit)
+        message = await self._receive()
+        body = message.get("body", b"")
+        if not message.get("more_body", False) and message["type"] == "http.request":
+            if len(body) > limit:
+                raise RequestTooLarge(limit=limit)
+            return bytes(body)
+        return await self._rest_of_body(bytes(body), limit, message)
+
+    async def _rest_of_body(self, body: bytes, limit: int, message: MutableMapping[str, Any]) -> bytes:
+        parts, size = [body], len(body)
+        while message["type"] == "http.request" and message.get("more_body", False):
+            message = await self._receive()
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise RequestTooLarge(limit=limit)
+        if message["type"] != "http.request":
+            raise asyncio.CancelledError
+        return b"".join(parts)
+
+    async def reply(self, status: int, body: bytes, headers: Headers | None = None, *, media: bytes = JSON) -> None:
+        """Send a whole reply. A caller that does not take it in time is cut off."""
+        self.started = True
+        start = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", media),
+                (b"content-length", str(len(body)).encode()),
+                (b"x-request-id", request_id(self.call_id).encode()),
+                *(headers or ()),
+            ],
+        }
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def fail(self, error: ApiError) -> None:
+        """Answer with an error, or cut the connection where a reply has begun."""
+        if self.started:
+            self.abort()
+            return
+        headers = error_headers(error)
+        status = status_of(error)
+        if status in (408, 413, 503):
+            headers.append((b"connection", b"close"))
+        await self.reply(status, error_body(error), headers)
+
+    def abort(self) -> None:
+        """Cut the connection off: a reply that has begun must not look finished."""
+        if self.connection is not None:
+            self.connection.abort()
+
+    def event_stream(self, headers: Headers) -> EventStream:
+        """Return the sink for a streamed reply; its headers, these among them, go out with its first bytes."""
+        return EventStream(self, headers)
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Send one ASGI message."""
+        await self._send(message)
+
+
+class EventStream:
+    """A streamed reply: headers before the first bytes, comment lines while it is silent."""
+
+    __slots__ = ("_exchange", "_headers", "_keeping_alive", "_loop", "blocked_since", "last_write")
+
+    def __init__(self, exchange: Exchange, headers: Headers) -> None:
+        self._exchange = exchange
+        self._headers = headers
+        self._loop = asyncio.get_running_loop()
+        self._keeping_alive: asyncio.Task[None] | None = None
+        #: See `services.calls.KeepAlive`.
+        self.last_write = self._loop.time()
+        self.blocked_since: float | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether headers have gone out."""
+        return self._exchange.started
+
+    async def write(self, frames: bytes) -> None:
+        """Send whole frames, waiting while the caller is slow."""
+        if not self._exchange.started:
+            await self._start()
+        self.blocked_since = self._loop.time()
+        await self._exchange.send({"type": "http.response.body", "body": frames, "more_body": True})
+        self.last_write = self._loop.time()
+        self.blocked_since = None
+
+    def keep_alive(self) -> None:
+        """Send a comment line without waiting."""
+        if self._keeping_alive is None or self._keeping_alive.done():
+            self._keeping_alive = self._loop.create_task(self.write(KEEP_ALIVE))
+
+    async def end(self) -> None:
+        """End the reply."""
+        await self._exchange.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _start(self) -> None:
+        self._exchange.started = True
+        headers = [
+            (b"content-type", EVENT_STREAM),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+            (b"x-request-id", request_id(self._exchange.call_id).encode()),
+            *self._headers,
+        ]
+        await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+def _plain(text: str) -> str:
+    """Return a caller's own word fit to be shown back: short and printable."""
+    return "".join(c for c in text[:60] if c.isprintable() and c not in "{}<>\"'")

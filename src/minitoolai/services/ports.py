@@ -1,0 +1,90 @@
+"""What the use cases need from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+from uuid import UUID
+
+from minitoolai.core.access import Principal
+from minitoolai.core.catalog import ChatModel
+from minitoolai.core.inference import ChatRequest
+from minitoolai.core.ledger import HoldAnswer, HoldRequest, Settled, Settlement
+
+
+class Ledger(Protocol):
+    """Where holds are made and ended."""
+
+    def hold(self, request: HoldRequest) -> asyncio.Future[HoldAnswer]:
+        """Ask for a hold; the future fails with `DatabaseUnavailable`."""
+        ...
+
+    def settle(self, settlement: Settlement) -> asyncio.Future[Settled]:
+        """End a hold: done for certain while this process lives, whoever awaits the future."""
+        ...
+
+    async def register(self) -> None:
+        """Begin this process's lease."""
+        ...
+
+    async def renew(self, produced: Mapping[UUID, int]) -> bool:
+        """Renew the lease, noting what each open hold's call has cost so far; False when it had lapsed."""
+        ...
+
+    async def sweep(self) -> int:
+        """Expire the holds of dead processes; return how many."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Where keys are found."""
+
+    async def find(self, digest: bytes) -> Principal | None:
+        """Return whom the key with this SHA-256 is for, or None."""
+        ...
+
+
+class EngineReply(Protocol):
+    """A reply whose headers have arrived and whose body is being read."""
+
+    async def read(self) -> bytes:
+        """Return the next bytes as they come, b"" at a clean end. Raises `UpstreamError` when it breaks off."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the reply; one that has not ended is cut off at once."""
+        ...
+
+
+class ChatEngine(Protocol):
+    """Something that answers chat calls."""
+
+    name: str
+    #: Whether one chunk with content stands for one token, where the engine's own usage is missing.
+    token_per_chunk: bool
+    #: Seconds between two reads after which a reply counts as stuck.
+    between_bytes_s: float
+    #: Seconds that a call may take in all.
+    total_s: float
+
+    async def open(self, model: ChatModel, request: ChatRequest, max_completion_tokens: int) -> EngineReply:
+        """Send the call and return once the engine's headers have come.
+
+        Raises `UpstreamError`, `UpstreamTimeout`, `EngineRefusedRequest`, `ContextLengthExceeded`, `RateLimited`,
+        `EngineQuotaExhausted`. Cancelled, it leaves nothing open.
+        """
+        ...
+
+
+class ReplySink(Protocol):
+    """Where a streamed reply goes: one caller's connection."""
+
+    @property
+    def started(self) -> bool:
+        """Whether headers have gone out, so that an error can only be an event of the stream."""
+        ...
+
+    async def write(self, frames: bytes) -> None:
+        """Send whole frames, headers before the first."""
+        ...
