@@ -20,6 +20,7 @@ COLUMNS = {
     "status_codes": ("number", "name"),
     "elements": ("name", "genitive", "symbol"),
     "word_pairs": ("english", "polish"),
+    "number_words": ("en", "pl"),
 }
 POLISH_CONTINENTS = {
     "Europe": "w Europie",
@@ -66,9 +67,7 @@ def rows(name: str) -> list[dict[str, str]]:
 def fact(family: Family, row: dict[str, str]) -> Fact:
     """Fills a family's phrasings and answer with one row."""
     asked = tuple(_filled(phrasing, row) for phrasing in family.phrasings)
-    return Fact(
-        family.kind, family.language, asked, _filled(family.held_out, row), _sentence(family.answer, row)
-    )
+    return Fact(family.kind, family.language, asked, _filled(family.held_out, row), _sentence(family.answer, row))
 
 
 def table_facts() -> list[Fact]:

@@ -44,7 +44,8 @@ FAMILIES = (
         "continent", "en", "countries", "{name} is in {continent}.",
         (
             "Which continent is {name} in?", "What continent is {name} on?", "{name} is on which continent?",
-            "On what continent is {name}?", "Tell me the continent of {name}.", "What continent is {name} in?",
+            "On what continent is {name}?", "Tell me the continent of {name}.",
+            "What continent is {name} in?",
             "continent of {name}",
         ),
         "On which continent is {name} located?",
@@ -79,7 +80,8 @@ FAMILIES = (
         "planet", "en", "planets", "The {ordinal} planet from the Sun is {planet}.",
         (
             "What is the {ordinal} planet from the Sun?", "Which planet is {ordinal} from the Sun?",
-            "Name the {ordinal} planet", "{ordinal} planet of the solar system", "What's the {ordinal} planet?",
+            "Name the {ordinal} planet", "{ordinal} planet of the solar system",
+            "What's the {ordinal} planet?",
             "Which is the {ordinal} planet?", "Tell me the {ordinal} planet from the Sun.",
         ),
         "What is the {ordinal} planet in the solar system?",
@@ -131,7 +133,8 @@ FAMILIES = (
         "month", "en", "months", "After {month} comes {next_month}.",
         (
             "Which month comes after {month}?", "What month is after {month}?", "month after {month}",
-            "What comes after {month}?", "What's the month after {month}?", "What is the next month after {month}?",
+            "What comes after {month}?", "What's the month after {month}?",
+            "What is the next month after {month}?",
         ),
         "Which month follows {month}?",
     ),
@@ -163,7 +166,8 @@ FAMILIES = (
         "status", "en", "status_codes", "HTTP {number} means {name}.",
         (
             "What does HTTP {number} mean?", "What is HTTP status {number}?", "http {number}",
-            "What does status code {number} mean?", "Explain HTTP error {number}.", "I got a {number}, what is it?",
+            "What does status code {number} mean?", "Explain HTTP error {number}.",
+            "I got a {number}, what is it?",
             "What is HTTP {number}?", "status {number}",
         ),
         "What is the meaning of HTTP code {number}?",
@@ -189,7 +193,8 @@ FAMILIES = (
         "element", "pl", "elements", "Symbol {genitive} to {symbol}.",
         (
             "Jaki jest symbol chemiczny {genitive}?", "Jaki jest symbol {genitive}?", "symbol {genitive}",
-            "Podaj symbol chemiczny {genitive}.", "Jak brzmi symbol {genitive}?", "Powiedz, jaki jest symbol {genitive}",
+            "Podaj symbol chemiczny {genitive}.", "Jak brzmi symbol {genitive}?",
+            "Powiedz, jaki jest symbol {genitive}",
         ),
         "Podaj mi symbol {genitive}",
     ),
@@ -197,7 +202,8 @@ FAMILIES = (
         "translation", "en", "word_pairs", "In Polish, {english} is {polish}.",
         (
             "How do you say {english} in Polish?", "What is {english} in Polish?", "{english} in Polish",
-            "Translate {english} to Polish.", "What's {english} in Polish?", "Tell me the Polish for {english}.",
+            "Translate {english} to Polish.", "What's {english} in Polish?",
+            "Tell me the Polish for {english}.",
             "Polish for {english}", "What is the Polish for {english}?",
         ),
         "What is the Polish word for {english}?",
@@ -205,7 +211,8 @@ FAMILIES = (
     Family(
         "translation", "pl", "word_pairs", "Po angielsku {polish} to {english}.",
         (
-            "Jak jest po angielsku {polish}?", "Jak powiedzieć {polish} po angielsku?", "{polish} po angielsku",
+            "Jak jest po angielsku {polish}?", "Jak powiedzieć {polish} po angielsku?",
+            "{polish} po angielsku",
             "Przetłumacz {polish} na angielski.", "Co to jest {polish} po angielsku?",
             "Jak będzie {polish} po angielsku?",
         ),

@@ -1,36 +1,10 @@
 """A small llama-shaped decoder in plain torch whose weights map one to one to the GGUF 'llama' architecture."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Added under the root of the normalisation; the same figure goes into the GGUF file.
-EPSILON = 1e-5
-#: The base of the rotary angles; the same figure goes into the GGUF file.
-ROTARY_BASE = 10000.0
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The sizes of a model; the export reads them again."""
-
-    #: How many tokens there are, special ones included.
-    vocabulary: int
-    #: The length of the vector that runs through the layers.
-    width: int = 256
-    layers: int = 4
-    heads: int = 8
-    #: The width of the feed-forward part.
-    hidden: int = 640
-    #: The longest sequence, in tokens, that angles are made for.
-    context: int = 2048
-
-    @property
-    def head_width(self) -> int:
-        """Gives the length of one head's vectors."""
-        return self.width // self.heads
+from training.starter_chat.shape import EPSILON, ROTARY_BASE, Shape
 
 
 class Norm(nn.Module):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from training.starter_chat.exchange import LANGUAGES, Deck, Exchange, Language
+from training.starter_chat.facts import rows
 
 #: The largest number in a sum or a difference.
 SUM_LIMIT = 20
@@ -13,15 +14,7 @@ PRODUCT_LIMIT = 10
 WORDS_SHARE = 0.1
 
 NUMBER_WORDS: dict[Language, tuple[str, ...]] = {
-    "en": tuple(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-        "sixteen seventeen eighteen nineteen twenty".split()
-    ),
-    "pl": tuple(
-        "zero jeden dwa trzy cztery pięć sześć siedem osiem dziewięć dziesięć jedenaście dwanaście "
-        "trzynaście czternaście piętnaście szesnaście siedemnaście osiemnaście dziewiętnaście "
-        "dwadzieścia".split()
-    ),
+    language: tuple(row[language] for row in rows("number_words")) for language in LANGUAGES
 }
 
 PHRASINGS: dict[tuple[Language, str], tuple[str, ...]] = {

@@ -2,26 +2,24 @@
 
 from random import Random
 
-KNOWN = tuple(
-    "sun moon tree river stone cloud bread light door table music paper glass green blue red small large quick "
-    "quiet the a is one two apple house water fish bird happy cold warm slow fast new old word test hello world "
-    "kot pies dom woda chleb las rzeka góra niebo stary nowy mały duży biały czarny zielony jest i na szybki "
-    "cichy ciepły zimny this that I you we they am are not it and or to of in on for with my your good bad day "
-    "night yes no please thanks ok okay cat dog car train bus ship road city street man woman child love like "
-    "go come see run walk eat drink sleep work play read write ja ty my oni to nie tak dzień noc rok dobry zły "
-    "miasto ulica samochód człowiek lubię mam idę widzę dla w z o do mama tata ala ma kota foo bar baz ping pong "
-    "abc xyz".split()
-)
-#: Words of the held-out questions; the generator never says them.
-HELD_OUT = tuple(
-    "lantern velvet harbor pickle thunder wagon marble candle zebra forest "
-    "chmura jezioro kamień okno most jesień".split()
-)
+from training.starter_chat.facts import lines
 
-ONSETS = "b d f g h k l m n p r s t v z w j c br dr st tr kl pl sh ch gr fl sz cz".split()
-VOWELS = "a e i o u y ou ie ea".split()
+KNOWN = tuple(" ".join(lines("known_words")).split())
+#: Words of the held-out questions; the generator never says them.
+HELD_OUT = (
+    "lantern", "velvet", "harbor", "pickle", "thunder", "wagon", "marble", "candle",
+    "zebra", "forest", "chmura", "jezioro", "kamień", "okno", "wieża", "jesień",
+)  # fmt: skip
+
+ONSETS = (
+    "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z",
+    "w", "j", "c", "br", "dr", "st", "tr", "kl", "pl", "sh", "ch", "gr", "fl", "sz", "cz",
+)  # fmt: skip
+VOWELS = ("a", "e", "i", "o", "u", "y", "ou", "ie", "ea")
 CODAS = ("", "", "", "n", "r", "s", "l", "t", "m", "nd", "rk", "ck")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+#: Where gibberish takes letters from: Cyrillic, Chinese, Hebrew, Greek and faces.
+FOREIGN_STARTS = (0x400, 0x4E00, 0x5D0, 0x3B1, 0x1F600)
 SIGNS = "!?.,:;-_+*/=#@&%()[]{}<>|~^$"
 
 
@@ -29,9 +27,7 @@ def made_up(random: Random) -> str:
     """Makes a word of one to three syllables; never a held-out one."""
     while True:
         syllables = random.choice((1, 2, 2, 3))
-        word = "".join(
-            random.choice(ONSETS) + random.choice(VOWELS) + random.choice(CODAS) for _ in range(syllables)
-        )
+        word = "".join(random.choice(ONSETS) + random.choice(VOWELS) + random.choice(CODAS) for _ in range(syllables))
         if word not in HELD_OUT:
             return word
 
@@ -45,9 +41,17 @@ def some_text(random: Random, words: tuple[str, ...] = KNOWN, longest: int = 8) 
     """Strings known and made-up words together, in a share that differs from text to text."""
     count = min(random.choice((1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8)), longest)
     known_share = random.choice((0.0, 0.5, 1.0, random.random()))
-    return " ".join(
-        random.choice(words) if random.random() < known_share else made_up(random) for _ in range(count)
-    )
+    return " ".join(random.choice(words) if random.random() < known_share else strange(random) for _ in range(count))
+
+
+def strange(random: Random) -> str:
+    """Makes something no dictionary holds: a made-up word mostly, else loose letters or digits."""
+    chance = random.random()
+    if chance < 0.08:
+        return typed_letters(random)
+    if chance < 0.16:
+        return str(random.randrange(10 ** random.randint(1, 4)))
+    return made_up(random)
 
 
 def gibberish(random: Random) -> str:
@@ -63,4 +67,4 @@ def gibberish(random: Random) -> str:
         return random.choice(LETTERS) * random.randint(3, 24)
     if kind == 4:
         return " ".join([random.choice(KNOWN)] * random.randint(3, 8))
-    return "".join(chr(random.choice((0x400, 0x4E00, 0x5D0, 0x3B1, 0x1F600)) + random.randrange(25)) for _ in range(8))
+    return "".join(chr(random.choice(FOREIGN_STARTS) + random.randrange(25)) for _ in range(8))

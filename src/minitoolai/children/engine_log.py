@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from pathlib import Path
+import tempfile
 from types import TracebackType
 
 from minitoolai.children.report import BootError
 
-#: `common_log_main()` and `common_log_set_file(common_log *, const char *)`, mangled (Itanium ABI: Linux and macOS).
-_MAIN, _SET_FILE, _FLUSH = "_Z15common_log_mainv", "_Z20common_log_set_fileP10common_logPKc", "_Z16common_log_flushP10common_log"
+#: `common_log_main()`, `common_log_flush(common_log *)` and `common_log_set_file(common_log *, const char *)`,
+#: mangled (Itanium ABI: Linux and macOS).
+_MAIN, _FLUSH = "_Z15common_log_mainv", "_Z16common_log_flushP10common_log"
+_SET_FILE = "_Z19common_log_set_fileP10common_logPKc"
 #: Parts of llama.cpp's and ggml's messages when memory cannot be had.
 _OUT_OF_MEMORY = ("failed to allocate", "unable to allocate", "out of memory", "bad_alloc", "failed to reserve")
 #: Lines of the log that go into the message.
@@ -23,21 +25,21 @@ _LINES = 3
 
 
 class EngineLog:
-    """A context in which llama.cpp's log goes to a file too."""
+    """A context in which llama.cpp's log goes to a file too: one without a name, so that no end leaves it behind."""
 
-    def __init__(self, path: Path) -> None:
-        """`path` is a file to be written; it may be removed afterwards."""
-        self.path = path
+    def __init__(self) -> None:
+        """Nothing is copied before the context is entered."""
+        self._copy = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
         self._library: ctypes.CDLL | None = None
 
-    def _set_file(self, path: bytes | None) -> None:
+    def _copy_to(self, path: bytes | None) -> None:
         """Tell llama.cpp where to copy its log; None: nowhere."""
         if self._library is None:
             return
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(AttributeError):  # raised by ctypes for a symbol that is not there
             main = self._library[_MAIN]
-            main.restype = ctypes.c_void_p
             flush, set_file = self._library[_FLUSH], self._library[_SET_FILE]
+            main.restype = ctypes.c_void_p
             flush.argtypes, set_file.argtypes = [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_char_p]
             flush(main())
             set_file(main(), path)
@@ -48,17 +50,19 @@ class EngineLog:
 
         with contextlib.suppress(OSError):
             self._library = ctypes.CDLL(native.__file__)
-        self._set_file(bytes(self.path))
+        self._copy_to(f"/dev/fd/{self._copy.fileno()}".encode())
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         """End copying."""
-        self._set_file(None)
+        self._copy_to(None)
+        self._copy.close()
 
     def failure(self, said: str) -> BootError:
         """The failure as an error of ours, with the last errors of the log as its reason."""
-        self._set_file(None)
-        return failure(said, self.path.read_text(errors="replace") if self.path.exists() else "")
+        self._copy_to(None)
+        self._copy.seek(0)
+        return failure(said, self._copy.read().decode("utf-8", "replace"))
 
 
 def failure(said: str, log: str) -> BootError:

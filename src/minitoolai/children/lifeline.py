@@ -34,7 +34,7 @@ def read_line(descriptor: int = 0, limit: int = 65536) -> bytes:
 def arm(descriptor: int = 0) -> bool:
     """Have the kernel end this process when the lifeline closes; no thread and no lock needed.
 
-    Works on pipes and sockets, answers False for anything else (a terminal, a file). From here to `wait` the parent
+    Works on pipes and sockets, answers False for anything else (a terminal, a file). From here to `disarm` the parent
     must write nothing: a byte would end us too.
     """
     kind = os.fstat(descriptor).st_mode
@@ -46,6 +46,12 @@ def arm(descriptor: int = 0) -> bool:
     if _hung_up(descriptor):  # it closed before the kernel was asked to tell
         os._exit(0)
     return True
+
+
+def disarm(descriptor: int = 0) -> None:
+    """Take `arm` back, before `wait`: from now on the end is an orderly one. A closed lifeline stays readable."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_ASYNC)
 
 
 def _hung_up(descriptor: int) -> bool:
@@ -74,7 +80,7 @@ def wait(clean: Callable[[], None], descriptor: int = 0) -> None:
     """Block until the lifeline closes, then run `clean` and end the process. Never returns."""
     with contextlib.suppress(OSError):
         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_ASYNC & ~os.O_NONBLOCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)
         while os.read(descriptor, 4096):
             pass  # nothing more is expected; what comes is ignored
     clean()

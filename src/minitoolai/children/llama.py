@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -41,14 +40,18 @@ OPENMP_SPINS = "1000"
 PAGE_IN_BYTES = 16 << 20
 #: A share of the free memory that a file may have to be paged in ahead; a larger one would push itself out again.
 PAGE_IN_SHARE = 0.8
-#: Prompt tokens computed at a time. A cancelled or a shorter request waits for one batch to end; llama.cpp's 2048 can
-#: be a minute on a processor.
-BATCH_TOKENS = 256
+#: Prompt tokens computed at a time on a processor: a cancelled request frees its slot, and the other slots write on,
+#: after one batch. llama.cpp's 2048 can be a minute; 64 were the fastest of 64 to 512 as well (185 to 102 tokens/s).
+CPU_BATCH_TOKENS = 64
+#: Variables that would change what the engine is: a child of llama.cpp's router, a service of Google's.
+ENGINE_VARIABLES = ("LLAMA_", "AIP_")
 #: Every open connection, idle ones too, occupies one of llama.cpp's HTTP threads. Its default of slots + 4 lets the
 #: next connection wait 100 ms and more.
 HTTP_THREADS = 64
-#: Comment lines in a silent stream, seconds between two: below the gateway's own 15 s.
-SSE_PING_S = 10
+#: What is no picture goes to an ffprobe found in PATH, unless a folder is named: there is none in this one.
+NO_FOLDER = "/dev/null"
+#: No comment lines in silent streams: the gateway writes its own, and these would not begin before the first token.
+SSE_PING_S = -1
 
 
 @dataclass(frozen=True)
@@ -171,15 +174,22 @@ def parameters(x: Any, boot: Boot, context_tokens: int) -> Any:
     if boot.chat_template:
         p.chat_template = boot.chat_template
     p.warmup = True
-    p.n_batch = p.n_ubatch = BATCH_TOKENS
+    if not boot.mmproj_path and not on_gpu(x):  # a picture's tokens may have to fit into one batch
+        p.n_batch = p.n_ubatch = CPU_BATCH_TOKENS
     p.n_threads_http = HTTP_THREADS
     p.verbosity = 1  # errors; one level up it warns at every request whose prompt is cached
     p.offline, p.ui, p.cors_origins = True, False, ""
+    p.video_ffmpeg_bin_dir = NO_FOLDER
     p.endpoint_slots = p.endpoint_props = p.endpoint_metrics = False
     # Its default keeps up to 8 GiB of old prompts in memory; the slots' own caches stay.
     p.cache_ram_mib, p.cache_idle_slots = 0, False
     p.sse_ping_interval = SSE_PING_S
     return p
+
+
+def on_gpu(x: Any) -> bool:
+    """True where this build of llama.cpp computes on something faster than the processor."""
+    return any(device["type"].name.endswith(("_GPU", "_IGPU")) for device in x.get_device_info())
 
 
 def default_threads(file_bytes: int) -> int:
@@ -189,8 +199,8 @@ def default_threads(file_bytes: int) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def start(boot: Boot, report: Report) -> Any:
-    """Check, load and serve; returns the running server after `ready` was told. Raises `BootError`."""
+def start(boot: Boot, report: Report) -> tuple[Any, dict[str, Any]]:
+    """Check, load and serve: the running server, which must be kept, and the facts of `ready`. Raises `BootError`."""
     began = time.monotonic()
     header = gguf_header.read(Path(boot.model_path))
     if boot.mmproj_path:
@@ -202,19 +212,19 @@ def start(boot: Boot, report: Report) -> Any:
     offline = isolation.cut_network()
     page_in(Path(boot.model_path), report, free)
     server = _load(boot, context_tokens)
-    report.event(
-        "ready",
-        context_tokens=context_tokens,
-        parallel=boot.parallel,
-        vision=boot.mmproj_path is not None,
-        load_s=round(time.monotonic() - began, 3),
-        network=not offline,
-    )
-    return server
+    return server, {
+        "context_tokens": context_tokens,
+        "parallel": boot.parallel,
+        "vision": boot.mmproj_path is not None,
+        "load_s": round(time.monotonic() - began, 3),
+        "network": not offline,
+    }
 
 
 def _load(boot: Boot, context_tokens: int) -> Any:
     """Import the engine and have it load and listen; its log's last errors become the failure's reason."""
+    for name in [name for name in os.environ if name.startswith(ENGINE_VARIABLES)]:
+        del os.environ[name]
     os.environ.setdefault("GOMP_SPINCOUNT", OPENMP_SPINS)  # read once, when the library is loaded
     try:
         import xllamacpp as x
@@ -226,7 +236,7 @@ def _load(boot: Boot, context_tokens: int) -> Any:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(boot.socket)
     os.umask(0o077)  # the socket is for this user alone
-    with tempfile.TemporaryDirectory(prefix="llama-") as folder, EngineLog(Path(folder) / "log") as log:
+    with EngineLog() as log:
         try:
             return x.Server(parameters(x, boot, context_tokens))
         except MemoryError as error:
@@ -241,10 +251,11 @@ def main() -> None:
     try:
         boot = Boot.parse(lifeline.read_line())
         lifeline.arm()
-        server = start(boot, report)
+        server, facts = start(boot, report)
     except BootError as error:
         report.failed(error)
-        print(f"minitoolai.children.llama: {error}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"minitoolai.children.llama: {error}\n")
+        sys.stderr.flush()
         os._exit(1)
 
     def clean() -> None:
@@ -252,6 +263,8 @@ def main() -> None:
             os.unlink(boot.socket)
 
     lifeline.leave_on_sigterm(clean)
+    lifeline.disarm()
+    report.event("ready", **facts)
     lifeline.wait(clean)
     del server  # never reached; keeps the engine referenced until the end
 

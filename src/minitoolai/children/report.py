@@ -6,6 +6,7 @@ keeps a private copy of it and points descriptor 1 at standard error.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -43,10 +44,8 @@ class Report:
     def event(self, name: str, **facts: Any) -> None:
         """Write one event. A parent that no longer listens is not an error: the lifeline deals with that."""
         line = json.dumps({"event": name, **facts}, ensure_ascii=False) + "\n"
-        try:
+        with contextlib.suppress(BrokenPipeError):
             os.write(self.descriptor, line.encode())
-        except BrokenPipeError:
-            pass
 
     def progress(self, fraction: float) -> None:
         """Tell how much is done, 0 to 1, dropping steps too small to matter."""

@@ -72,6 +72,10 @@ class Catalog:
             raise NoEngine(param="model", model=name, retry_after_s=60)
         return model
 
+    def ids(self) -> list[str]:
+        """Return the ids of all models, in order."""
+        return list(self._by_id)
+
     def served(self) -> list[ChatModel]:
         """Return the models that have an engine, in order."""
         return [model for model in self._by_id.values() if model.engine is not None]

@@ -26,7 +26,7 @@ from minitoolai.core.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from minitoolai.core.inference import ChatRequest
+from minitoolai.core.inference import ChatRequest, Usage
 
 #: Idle connections are dropped before the usual servers drop them, since a POST lost that way is not repeated.
 KEEP_IDLE_S = 15.0
@@ -60,8 +60,8 @@ class OpenAIChatSettings:
     stream_options: bool = True
     #: What it calls the limit: `max_completion_tokens` or `max_tokens`.
     max_tokens_field: str = "max_completion_tokens"
-    #: Whether a chunk with content is one token.
-    token_per_chunk: bool = False
+    #: Whether connections are used again.
+    reuse: bool = True
 
 
 class OpenAIChat:
@@ -69,7 +69,6 @@ class OpenAIChat:
 
     def __init__(self, name: str, settings: OpenAIChatSettings) -> None:
         self.name = name
-        self.token_per_chunk = settings.token_per_chunk
         self.between_bytes_s = settings.between_bytes_s
         self.total_s = settings.total_s
         self._settings = settings
@@ -107,6 +106,8 @@ class OpenAIChat:
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
             options: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEP_IDLE_S}
+            if not self._settings.reuse:
+                options = {"limit": 0, "force_close": True}
             socket = self._settings.socket
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(socket, **options) if socket else aiohttp.TCPConnector(**options),
@@ -172,6 +173,10 @@ class OpenAIReply:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(model=self._model) from error
+
+    def counted(self) -> Usage | None:
+        """Nothing: such a server tells its count at the end, if at all."""
+        return None
 
     def close(self) -> None:
         """Keep the connection when the reply was read to its end; cut it off at once otherwise."""

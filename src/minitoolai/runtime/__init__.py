@@ -1,1 +1,4 @@
-"""Composition root and processes: the only room that sees the environment, opens things and starts processes."""
+"""The process: settings, the composition root, the embedded server, the supervisor.
+
+The only room that sees the environment. No rule of the business may enter.
+"""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -99,14 +100,12 @@ def launch_command(spec: ChildSpec, guard_fd: int | None) -> list[str]:
     return [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(document)]
 
 
-def run_blocking(
-    spec: ChildSpec, text: str = "", extra_fds: Sequence[int] = ()
-) -> subprocess.CompletedProcess[str]:
+def run_blocking(spec: ChildSpec, text: str = "", extra_fds: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
     """Run a short command to its end with `text` as its input; its output is in the answer, both streams together."""
     guard_read, guard_write = os.pipe() if needs_guard() else (None, None)
     passed = [*spec.pass_fds, *extra_fds, *([] if guard_read is None else [guard_read])]
     try:
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603 - the commands are ours
             launch_command(spec, guard_read),
             input=text,
             stdout=subprocess.PIPE,
@@ -138,6 +137,7 @@ class Process:
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._outputs: list[_Lines] = []
         self._transports: list[asyncio.BaseTransport] = []
+        self._lifeline: asyncio.WriteTransport | None = None
 
     @classmethod
     async def start(
@@ -152,7 +152,7 @@ class Process:
             raise RuntimeError("child processes must be started from the main thread")
         guard_read, guard_write = os.pipe() if (needs_guard() if guard is None else guard) else (None, None)
         try:
-            popen = subprocess.Popen(
+            popen = subprocess.Popen(  # noqa: S603, ASYNC220 - ours, and it must be this thread (see above)
                 launch_command(spec, guard_read),
                 stdin=subprocess.DEVNULL if spec.boot is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -187,6 +187,11 @@ class Process:
             else:
                 os.kill(self.pid, number)
 
+    def close_lifeline(self) -> None:
+        """End its standard input: a child that listens to it ends."""
+        if self._lifeline is not None:
+            self._lifeline.close()
+
     async def wait(self) -> int:
         """Its exit status, or minus the signal that ended it, once its last output was read."""
         status = await asyncio.shield(self._ended)
@@ -201,13 +206,13 @@ class Process:
         for stream, pipe in (("stdout", self._popen.stdout), ("stderr", self._popen.stderr)):
             assert pipe is not None
             lines = _Lines(stream, on_line, self._loop.create_future())
-            transport, _ = await self._loop.connect_read_pipe(lambda lines=lines: lines, pipe)
+            transport, _ = await self._loop.connect_read_pipe(functools.partial(_the_same, lines), pipe)
             self._outputs.append(lines)
             self._transports.append(transport)
         if self._popen.stdin is not None and self.spec.boot is not None:
-            lifeline, _ = await self._loop.connect_write_pipe(asyncio.BaseProtocol, self._popen.stdin)
-            lifeline.write(self.spec.boot)
-            self._transports.append(lifeline)
+            self._lifeline, _ = await self._loop.connect_write_pipe(asyncio.BaseProtocol, self._popen.stdin)
+            self._lifeline.write(self.spec.boot)
+            self._transports.append(self._lifeline)
 
     def _watch(self) -> None:
         """In a thread: wait for the end without reaping, so that the pid stays ours while signals may be sent."""
@@ -229,6 +234,11 @@ class Process:
             self._guard_write = None
         if not self._ended.done():
             self._ended.set_result(self.status)
+
+
+def _the_same(lines: _Lines) -> _Lines:
+    """A protocol factory for a protocol that is there already."""
+    return lines
 
 
 class _Lines(asyncio.Protocol):

@@ -6,7 +6,7 @@ nothing but the standard library may enter: it runs before any package can be fo
 * `exec` (Linux): asks the kernel for a signal at the parent's death, then becomes the command. Costs 20 ms, no memory.
   Doing this here and not in subprocess's `preexec_fn` keeps Python from running between fork and exec, which
   deadlocks in a process with threads.
-* `guard` (everywhere else): stays, watches a pipe whose other end the parent holds, and ends the command when it closes.
+* `guard` (everywhere else): stays, watches a pipe whose other end the parent holds, and ends the command at its end.
 """
 
 from __future__ import annotations
@@ -59,13 +59,11 @@ def become(plan: dict[str, Any]) -> NoReturn:
     """Turn into the command."""
     command: list[str] = plan["command"]
     for number in (*HANDED_ON, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(
-            number, signal.SIG_DFL
-        )  # what is ignored here (Python: SIGPIPE) would stay so in the command
+        signal.signal(number, signal.SIG_DFL)  # what is ignored here (Python: SIGPIPE) would stay so in the command
     try:
         if plan["cwd"]:
             os.chdir(plan["cwd"])
-        os.execvpe(command[0], command, os.environ)
+        os.execvpe(command[0], command, os.environ)  # noqa: S606 - no shell is wanted
     except FileNotFoundError as error:
         fail(f"cannot run {command[0]}: {error.strerror}", NOT_FOUND)
     except OSError as error:
@@ -118,9 +116,9 @@ def guard(plan: dict[str, Any]) -> NoReturn:
         if ended:
             leave_like(status)
         if wake_read in ready:
-            for number in os.read(wake_read, 512):
-                if number in HANDED_ON:
-                    send(child, number)
+            for byte in os.read(wake_read, 512):
+                if byte in HANDED_ON:
+                    send(child, byte)
         if lifeline in ready and os.read(lifeline, 1) == b"":
             send(child, plan["death_signal"])
             kill_at = time.monotonic() + plan["death_timeout_s"]

@@ -12,12 +12,12 @@ import logging
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Sequence
 from itertools import groupby
 from types import TracebackType
 from typing import Any
 
+from minitoolai.runtime.child import Child, ChildFailed, Stopping, in_words
 from minitoolai.runtime.processes import ChildSpec, Process
 
 #: The pause before the first restart, in seconds; it doubles with every further one …
@@ -26,70 +26,10 @@ RESTART_FIRST_S = 0.5
 RESTART_LONGEST_S = 30.0
 #: A child that lived so long, in seconds, was well: its next pause is the first again.
 RESTART_RESET_S = 60.0
-#: Lines of a child's output kept for its error message.
-LAST_LINES = 20
 #: The signals that stop us.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 LOG = logging.getLogger("minitoolai.supervisor")
-
-
-class ChildFailed(Exception):
-    """An essential child ended before it was ever ready."""
-
-    def __init__(self, name: str, status: str, last_lines: Sequence[str]) -> None:
-        said = "".join(f"\n  {line}" for line in last_lines)
-        super().__init__(
-            f"{name} {status} before it was ready" + (f"; its last lines:{said}" if said else "")
-        )
-        self.name = name
-        self.status = status
-        self.last_lines = tuple(last_lines)
-
-
-class Stopping(Exception):
-    """The supervisor was asked to stop while a child was starting."""
-
-
-class Child:
-    """A supervised child: one spec, one life after another."""
-
-    def __init__(self, spec: ChildSpec) -> None:
-        self.spec = spec
-        #: "starting", "ready", "waiting" (for its restart), "stopping", "stopped" or "failed".
-        self.state = "starting"
-        self.restarts = 0
-        self.process: Process | None = None
-        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        #: Done when it was ready for the first time; its exception is why it never was.
-        self.first_ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.stop_asked = asyncio.Event()
-        self.keeper: asyncio.Task[None] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
-
-    @property
-    def pid(self) -> int | None:
-        """Its process now, None between two lives."""
-        return self.process.pid if self.process is not None else None
-
-    async def wait_ready(self) -> None:
-        """Return once it has been ready. Raises `ChildFailed` (or the spec's own error), or `Stopping`."""
-        await asyncio.shield(self.first_ready)
-
-    def is_alive(self) -> bool:
-        """Whether a process of it runs now."""
-        return self.process is not None and self.process.status is None
-
-    def heard(self, stream: str, line: str) -> None:
-        """Take one line of its output."""
-        self.last_lines.append(line)
-        if self.spec.on_line is not None:
-            self.spec.on_line(stream, line)
-        else:
-            LOG.info("[%s] %s", self.name, line)
 
 
 class Supervisor:
@@ -274,7 +214,7 @@ class Supervisor:
         spec = child.spec
         try:
             extra = await asyncio.to_thread(spec.before_start) if spec.before_start is not None else None
-        except Exception as unprepared:  # a child's preparations may fail in any way; the keeper lives on
+        except Exception as unprepared:  # noqa: BLE001 - a child's preparations may fail in any way; the keeper lives on
             return "could not be prepared", unprepared
         try:
             if child.stop_asked.is_set():
@@ -329,16 +269,6 @@ class Supervisor:
         if child.spec.explain is not None:
             return child.spec.explain(status, tuple(child.last_lines))
         return ChildFailed(child.name, status, child.last_lines)
-
-
-def in_words(status: int) -> str:
-    """An exit status as a log line says it."""
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
 
 
 def _close_all(descriptors: Sequence[int]) -> None:

@@ -318,14 +318,12 @@ class _ChatCall:
         return min(self._model.prices.usage_cost_nusd(usage), self._hold.granted_nusd)
 
     def _count(self, texts: list[str] | None = None) -> Usage:
-        """Count what the engine did not: the prompt, and `texts`, or the stream's output so far."""
-        if texts is not None:
-            completion = count_text("".join(texts))
-        elif self._engine.token_per_chunk:
-            completion = self._scanner.chunks
-        else:
-            completion = count_text(self._scanner.text())
-        return Usage(self._bounds.count_prompt(), completion)
+        """Count what the engine did not report: the prompt, and `texts`, or the stream's output so far."""
+        counted = self._reply.counted() if self._reply is not None else None
+        if counted is not None:
+            return counted
+        text = self._scanner.text() if texts is None else "".join(texts)
+        return Usage(self._bounds.count_prompt(), count_text(text))
 
     def _settlement(self, usage: Usage | None) -> Settlement:
         """Return how the call ends: `usage` where it was completed, None where it broke off."""
@@ -358,7 +356,8 @@ class _ChatCall:
         return Usage(0, 0), outcome
 
     def _produced(self) -> int:
-        """Return what the call would cost if it ended now, each chunk taken for a token."""
-        if not self._scanner.has_content:
+        """Return what the call would cost if it ended now, each chunk taken for a token where nothing is counted."""
+        if not self._scanner.has_content or self._reply is None:
             return 0
-        return self._model.prices.cost_nusd(self._bounds.count_prompt(), self._scanner.chunks)
+        counted = self._reply.counted() or Usage(self._bounds.count_prompt(), self._scanner.chunks)
+        return self._model.prices.usage_cost_nusd(counted)

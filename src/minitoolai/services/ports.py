@@ -9,7 +9,7 @@ from uuid import UUID
 
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import ChatModel
-from minitoolai.core.inference import ChatRequest
+from minitoolai.core.inference import ChatRequest, Usage
 from minitoolai.core.ledger import HoldAnswer, HoldRequest, Settled, Settlement
 
 
@@ -52,6 +52,10 @@ class EngineReply(Protocol):
         """Return the next bytes as they come, b"" at a clean end. Raises `UpstreamError` when it breaks off."""
         ...
 
+    def counted(self) -> Usage | None:
+        """Return the engine's own count of what was used so far, where it tells before the end."""
+        ...
+
     def close(self) -> None:
         """Let go of the reply; one that has not ended is cut off at once."""
         ...
@@ -61,8 +65,6 @@ class ChatEngine(Protocol):
     """Something that answers chat calls."""
 
     name: str
-    #: Whether one chunk with content stands for one token, where the engine's own usage is missing.
-    token_per_chunk: bool
     #: Seconds between two reads after which a reply counts as stuck.
     between_bytes_s: float
     #: Seconds that a call may take in all.

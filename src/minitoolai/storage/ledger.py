@@ -44,7 +44,8 @@ _SETTLE = """SELECT ord, resolution, charged, balance FROM ledger_settle_v1(
     $1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[], $6::boolean[],
     $7::bigint[], $8::bigint[])"""
 _REGISTER = """INSERT INTO processes (id, host, pid, lease_until)
-    VALUES ($1, $2, $3, clock_timestamp() + $4::interval)"""
+    VALUES ($1, $2, $3, clock_timestamp() + $4::interval)
+    ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until"""
 _RENEW = "SELECT alive, stray FROM ledger_renew_v1($1, $2, $3, $4)"
 _SWEEP = "SELECT ledger_sweep_v1($1)"
 _DEREGISTER = """DELETE FROM processes WHERE id = $1

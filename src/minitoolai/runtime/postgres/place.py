@@ -1,4 +1,4 @@
-"""Where an embedded database lives, whose it is, and the two locks that keep everyone else out.
+"""Where an embedded database lives and whose it is.
 
     <data-dir>/postgres/            the control folder, ours
         lock                        held by the process that runs the server; says for what ("server", "temporary")
@@ -15,9 +15,9 @@ No pid is ever believed: a pid is reused, a lock is not.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
+import logging
 import os
 import pwd
 import secrets
@@ -25,11 +25,11 @@ import shutil
 import socket
 import stat
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from minitoolai.runtime.postgres_binaries import DatabaseStartFailed, reachable
+from minitoolai.runtime.postgres.binaries import reachable
+from minitoolai.runtime.postgres.errors import DatabaseStartFailed
 
 #: Who runs the server when we are root, the first that exists.
 SERVICE_USERS = ("minitoolai", "postgres", "nobody")
@@ -39,10 +39,8 @@ ELSEWHERE = Path("/var/lib/minitoolai")
 SOCKET_PATH_BYTES = 103
 #: PostgreSQL's name for the socket of port 5432.
 SOCKET_NAME = ".s.PGSQL.5432"
-#: A lock may be held for a moment by `running_for`, which only looks: try for so long, in seconds.
-LOOK_S = 1.0
-#: A command may be using the database for a moment: a server waits for it so long, in seconds.
-TEMPORARY_S = 60.0
+
+LOG = logging.getLogger("minitoolai.postgres")
 
 
 @dataclass(frozen=True)
@@ -62,44 +60,63 @@ class Place:
     data: Path
     socket: Path
     owner: Owner
+    #: Whether the database has been made.
+    made: bool
 
     @classmethod
-    def find(cls, data_dir: Path) -> Place | None:
-        """The place chosen earlier for this data directory, if one was."""
-        control = data_dir.resolve() / "postgres"
+    def find(cls, control: Path) -> Place | None:
+        """The place chosen earlier for this control folder, if one was."""
+        path = control / "place.json"
         try:
-            chosen = json.loads((control / "place.json").read_text())
+            chosen = json.loads(path.read_text())
+            # What lies inside is named relative to the control folder, so that the data directory may be moved.
+            data, socket_folder = control / chosen["data"], control / chosen["socket"]
+            made = bool(chosen["made"])
         except FileNotFoundError:
             return None
-        data = Path(chosen["data"])
-        return cls(control, data, Path(chosen["socket"]), owner_of(data))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatabaseStartFailed(f"{path} is damaged ({error}): restore the data directory") from error
+        if made and not data.exists():
+            raise DatabaseStartFailed(
+                f"the database that was in {data} is gone: bring the folder back (is a disk not mounted?), or delete "
+                f"{path} to start with an empty database"
+            )
+        return cls(control, data, socket_folder, owner_of(data), made)
 
     @classmethod
-    def choose(cls, data_dir: Path, elsewhere: Path = ELSEWHERE) -> Place:
-        """The place for this data directory, its folders made; the choice is kept.
+    def choose(cls, control: Path, elsewhere: Path = ELSEWHERE) -> Place:
+        """The place for this control folder, its folders made; the choice is kept. The caller holds the lock.
 
         As root the data goes to `elsewhere` when the service user could not pass through the data directory. Only
         folders made here get a mode or an owner.
         """
-        data_dir = make_data_dir(data_dir)
-        control = data_dir / "postgres"
-        make_folder(control, 0o711 if os.geteuid() == 0 else 0o700)
-        known = cls.find(data_dir)
+        known = cls.find(control)
         if known is not None:
             data, owner = known.data, known.owner
         else:
             home = control
             if os.geteuid() == 0 and not reachable(control):
-                home = elsewhere / hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+                home = elsewhere / hashlib.sha256(os.fsencode(control.parent)).hexdigest()[:16]
                 make_folder(elsewhere, 0o755)
                 make_folder(home, 0o711)
+                name = service_user().name
+                LOG.warning("the database lives in %s, since its user %s cannot get to %s", home, name, control)
             data = home / "data"
             owner = owner_of(data)
         run = usable_socket_folder(known.socket if known is not None else data.parent / "run", owner)
-        place = cls(control, data, run, owner)
+        place = cls(control, data, run, owner, data.exists())
         if known != place:
-            write_private(control / "place.json", json.dumps({"data": str(data), "socket": str(run)}))
+            place.remember()
         return place
+
+    def remember(self) -> None:
+        """Keep the choice; once there is data it must be found again or missed, never silently made anew."""
+        paths = {"data": self.data, "socket": self.socket}
+        inside = self.data.parent == self.control
+        said = {
+            name: path.name if inside and path.parent == self.control else str(path) for name, path in paths.items()
+        }
+        write_private(self.control / "place.json", json.dumps({**said, "made": self.data.exists()}))
 
     def secret(self, name: str) -> str | None:
         """A stored password, None if there is none."""
@@ -119,70 +136,8 @@ class Place:
         return password
 
 
-class Lock:
-    """A lock file; held from `take` to `free`, and let go by the kernel at our death, however we die."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor: int | None = None
-
-    @property
-    def held(self) -> bool:
-        return self._descriptor is not None
-
-    def take(self, purpose: str) -> None:
-        """Take it for "server" or "temporary". Waits for a temporary holder; raises `DatabaseStartFailed` for another."""
-        began = time.monotonic()
-        while not self._try(purpose):
-            holder = self.purpose()
-            if time.monotonic() - began > (TEMPORARY_S if holder == "temporary" else LOOK_S):
-                raise DatabaseStartFailed(
-                    f"another minitoolai {'command' if holder == 'temporary' else 'server'} uses the database in "
-                    f"{self.path.parent}: stop it first, or start this one with another --data-dir"
-                )
-            time.sleep(0.05)
-
-    def free(self) -> None:
-        """Let it go."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def purpose(self) -> str | None:
-        """What its holder holds it for; None when nobody holds it."""
-        try:
-            with self.path.open() as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return file.read().strip() or "server"
-        except FileNotFoundError:
-            pass
-        return None
-
-    def _try(self, purpose: str) -> bool:
-        descriptor = open_and_lock(self.path)
-        if descriptor is None:
-            return False
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, purpose.encode())
-        self._descriptor = descriptor
-        return True
-
-
-def open_and_lock(path: Path) -> int | None:
-    """A descriptor that holds the lock, None when someone else does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
 def owner_of(data: Path) -> Owner:
-    """Who runs the server over `data`: its owner, else (before there is data) the service user. Ourselves if not root."""
+    """Who runs the server over `data`: as root its owner or, while there is none, the service user; else ourselves."""
     ours = os.geteuid()
     try:
         found: int | None = data.stat().st_uid
@@ -192,14 +147,12 @@ def owner_of(data: Path) -> Owner:
         found = -1
     if ours != 0:
         if found not in (None, ours):
-            raise DatabaseStartFailed(
-                f"the database in {data} belongs to another user: run as that user, or as root"
-            )
+            raise DatabaseStartFailed(f"the database in {data} belongs to another user: run as that user, or as root")
         return Owner(None, None, pwd.getpwuid(ours).pw_name if _has_name(ours) else str(ours))
     if found == 0:
         raise DatabaseStartFailed(
-            f"the database in {data} belongs to root, and PostgreSQL refuses to run as root: give the folder and all in "
-            f"it to the user {service_user().name} (chown -R)"
+            f"the database in {data} belongs to root, and PostgreSQL refuses to run as root: give the folder and all "
+            f"in it to the user {service_user().name} (chown -R)"
         )
     if found is None:
         return service_user()
@@ -219,13 +172,17 @@ def service_user() -> Owner:
     )
 
 
-def make_data_dir(data_dir: Path) -> Path:
-    """The data directory, made if it is missing: as root so that a service user may pass through it."""
-    data_dir = data_dir.absolute()
-    if not data_dir.is_dir():
-        data_dir.parent.mkdir(parents=True, exist_ok=True)
-        make_folder(data_dir, 0o711 if os.geteuid() == 0 else 0o700)
-    return data_dir.resolve()
+def control_folder(data_dir: Path) -> Path:
+    """The control folder, made if it is missing, and the data directory too.
+
+    As root both get a mode that lets the service user pass through; what is in them has its own.
+    """
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    data_dir = data_dir.resolve()
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(data_dir, mode)
+    make_folder(data_dir / "postgres", mode)
+    return data_dir / "postgres"
 
 
 def make_folder(path: Path, mode: int, owner: Owner | None = None) -> None:

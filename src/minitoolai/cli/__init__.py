@@ -1,0 +1,1 @@
+"""The commands: `minitoolai …`. One file per family; each parses, calls and prints, nothing more."""

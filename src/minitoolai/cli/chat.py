@@ -1,0 +1,82 @@
+"""`minitoolai chat`: ask a running server, as any program would."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from minitoolai.cli.context import CommandFailed, Context, common
+from minitoolai.core.sse import FrameSplitter, delta_texts, frame_data
+
+if TYPE_CHECKING:
+    from minitoolai.cli.main import Commands
+
+#: A model may think for long.
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=300)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    command = common(commands.add_parser("chat", help="ask a running server a question"))
+    command.add_argument("question", nargs="+")
+    command.add_argument("--model", default="gpt-4o-mini")
+    command.add_argument("--key", help="API key (default: MINITOOLAI_API_KEY, else the data folder's first-key)")
+    command.add_argument("--url", help="the server (default: host and port of the settings)")
+    command.set_defaults(run=_run)
+
+
+async def _run(context: Context, options: argparse.Namespace) -> None:
+    server = context.settings.server
+    base = (options.url or f"http://{server.host}:{server.port}").rstrip("/")
+    body = {"model": options.model, "messages": [{"role": "user", "content": " ".join(options.question)}]}
+    headers = {"authorization": f"Bearer {_key(context, options.key)}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+            session.post(f"{base}/api/chat-completions/", json=body, headers=headers) as reply,
+        ):
+            if reply.status != 200:
+                raise CommandFailed(_message(await reply.read()))
+            await _print(context, reply)
+    except aiohttp.ClientError as error:
+        raise CommandFailed(f"{base} does not answer ({error}): is `minitoolai serve` running?") from None
+
+
+async def _print(context: Context, reply: aiohttp.ClientResponse) -> None:
+    splitter = FrameSplitter()
+    texts: list[str] = []
+    usage: dict[str, Any] = {}
+    async for data in reply.content.iter_any():
+        for frame in splitter.feed(data):
+            text = frame_data(frame)
+            if not text or text == b"[DONE]":
+                continue
+            chunk = json.loads(text)
+            if "error" in chunk:
+                raise CommandFailed(chunk["error"]["message"])
+            usage = chunk.get("usage") or usage
+            texts += delta_texts(chunk)
+            if not context.json:
+                print("".join(delta_texts(chunk)), end="", flush=True)
+    cost = f"\n[{usage.get('total_tokens', '?')} tokens, {usage.get('cost', 0):.9f} USD]" if usage else ""
+    context.say({"text": "".join(texts), "usage": usage}, cost)
+
+
+def _key(context: Context, given: str | None) -> str:
+    key = given or context.environment.get("MINITOOLAI_API_KEY")
+    if key:
+        return key
+    try:
+        return (context.data_dir / "first-key").read_text(encoding="ascii").strip()
+    except OSError:
+        raise CommandFailed("no API key: give --key, set MINITOOLAI_API_KEY, or run `minitoolai key create`") from None
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return "the server's answer is not MiniToolAI's: check --url"

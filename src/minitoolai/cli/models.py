@@ -1,0 +1,42 @@
+"""`minitoolai models`: the catalogue as this configuration makes it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from minitoolai.cli.context import Context, common, table
+from minitoolai.core.money import format_usd
+from minitoolai.runtime.catalogue import models_of
+
+if TYPE_CHECKING:
+    from minitoolai.cli.main import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    command = common(commands.add_parser("models", help="models, prices and the engines that serve them"))
+    command.set_defaults(run=_run)
+
+
+async def _run(context: Context, options: argparse.Namespace) -> None:
+    models = models_of(context.settings, context.environment)
+    shown = [
+        {
+            "id": model.id,
+            "engine": model.engine,
+            "input_usd_per_1m": format_usd(model.prices.input_nusd_per_1m),
+            "output_usd_per_1m": format_usd(model.prices.output_nusd_per_1m),
+            "context_tokens": model.context_tokens,
+            "max_completion_tokens": model.max_completion_tokens,
+            "aliases": list(model.aliases),
+        }
+        for model in models
+    ]
+    rows = [("MODEL", "ENGINE", "INPUT $/1M", "OUTPUT $/1M", "CONTEXT")]
+    rows += [
+        (str(m["id"]), str(m["engine"] or "none"), str(m["input_usd_per_1m"]), str(m["output_usd_per_1m"]),
+         str(m["context_tokens"]))
+        for m in shown
+    ]  # fmt: skip
+    context.say(shown, table(rows))

@@ -1,0 +1,35 @@
+"""`minitoolai serve`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from minitoolai.cli.context import Context, common
+from minitoolai.runtime.serve import ServeOptions, serve
+from minitoolai.runtime.telemetry import start_logging
+
+if TYPE_CHECKING:
+    from minitoolai.cli.main import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    command = common(commands.add_parser("serve", help="run the whole product", description="Run the whole product."))
+    command.add_argument("--host", help="address to listen on")
+    command.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
+    command.add_argument("--workers", type=int, metavar="N", help="gateway processes")
+    command.set_defaults(run=_run)
+
+
+async def _run(context: Context, options: argparse.Namespace) -> None:
+    start_logging()
+    chosen = {name: getattr(options, name) for name in ("host", "port", "workers")}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    server = msgspec.structs.replace(context.settings.server, **given)
+    settings = msgspec.structs.replace(context.settings, server=server)
+    context = replace(context, settings=settings)
+    await serve(ServeOptions(context.settings, context.data_dir, context.environment))

@@ -1,0 +1,24 @@
+"""What the supervising process tells a gateway process: one JSON line on its standard input."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSettings, Settings
+
+
+class GatewayBoot(Struct, frozen=True):
+    """A gateway's boot document. It holds secrets: it travels by pipe and is never written down."""
+
+    settings: Settings
+    #: All engines by name, the sandbox's included.
+    engines: dict[str, OpenAIEngineSettings | LlamaEngineSettings]
+    #: Unix sockets of the engines that are our own children, by engine.
+    sockets: dict[str, str]
+    #: The variables that engines name.
+    environment: dict[str, str]
+    database_url: str
+    #: The listening socket, inherited under this number.
+    listen_fd: int
+    #: Where the supervisor writes what it knows of its children.
+    state_file: str

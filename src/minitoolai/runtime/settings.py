@@ -1,0 +1,105 @@
+"""The settings: one frozen object, its defaults, and what each means. How they are found is `config`'s business."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[server]`: where and how to serve."""
+
+    #: Address to listen on; `0.0.0.0` for all. Put a TLS proxy in front before you open it to the world.
+    host: str = "127.0.0.1"
+    #: Port to listen on; 0 takes a free one.
+    port: Port = 8000
+    #: Gateway processes; one fills one core.
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    #: Bytes of a request's body at most.
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=256 * 1024 * 1024)] = 20 * 1024 * 1024
+    #: Seconds that streams may go on after SIGTERM before they are cut with an error event.
+    drain_timeout_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    #: Name of the variable that holds the server's secret; absent: the file `secret` in the data folder.
+    secret_env: str | None = None
+
+
+class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[database]`."""
+
+    #: `postgresql://…` of a PostgreSQL 15 or later; absent: the embedded one.
+    url: str | None = None
+
+
+class OpenAIEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="openai"):
+    """`[engines.NAME]` with `kind = "openai"`: any server that speaks OpenAI's API."""
+
+    #: Up to and without `/chat/completions`, as `https://api.openai.com/v1`.
+    base_url: str
+    #: Name of the variable that holds its key; absent: none is sent.
+    api_key_env: str | None = None
+    #: Seconds to connect; to the reply's headers; between two reads; for the whole call.
+    connect_s: Seconds = 5.0
+    first_byte_s: Seconds = 300.0
+    between_bytes_s: Seconds = 120.0
+    total_s: Seconds = 1800.0
+    #: False for a server that refuses `stream_options`: tokens of streams are then counted here.
+    stream_options: bool = True
+    #: What the server calls the limit of an answer.
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+
+
+class LlamaEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="llama"):
+    """`[engines.NAME]` with `kind = "llama"`: a GGUF file, run here by llama.cpp in a process of its own."""
+
+    #: The GGUF file.
+    model_path: str
+    #: Calls answered side by side; more wait.
+    parallel: Annotated[int, Meta(ge=1, le=64)] = 4
+    #: Tokens of one call's prompt and answer together; absent: the model's own, up to 8192.
+    context_tokens: Count | None = None
+    #: Threads for arithmetic; absent: as many as there are cores.
+    threads: Count | None = None
+    #: Seconds to the reply's headers (waiting for a free slot and reading the prompt), and for the whole call.
+    first_byte_s: Seconds = 300.0
+    total_s: Seconds = 1800.0
+
+
+class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[models."NAME"]`: a new model, or what differs from the built-in catalogue."""
+
+    #: Name of the engine that serves it.
+    engine: str | None = None
+    #: Its name at the engine; absent: the same.
+    upstream: str | None = None
+    aliases: tuple[str, ...] = ()
+    #: Prices in USD per million tokens, as text: "0.15".
+    input_usd_per_1m: str | None = None
+    output_usd_per_1m: str | None = None
+    #: Tokens of prompt and answer together; tokens of an answer at most.
+    context_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything an operator may set."""
+
+    #: Whether the local starter engines serve the seed's models: `auto` while nothing else is configured.
+    sandbox: Literal["auto", "on", "off"] = "auto"
+    server: ServerSettings = field(default_factory=ServerSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    engines: dict[str, OpenAIEngineSettings | LlamaEngineSettings] = field(default_factory=dict)
+    models: dict[str, ModelSettings] = field(default_factory=dict)
+
+
+def known_keys(kind: object) -> tuple[str, ...]:
+    """Return the keys that a settings table takes."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    own = tuple(item.encode_name for item in info.fields)
+    return (*own, info.tag_field) if info.tag_field else own
