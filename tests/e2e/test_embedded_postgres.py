@@ -29,7 +29,7 @@ from minitoolai.runtime.postgres import binaries as binaries_module
 from minitoolai.runtime.postgres.orphans import processes_in
 from minitoolai.runtime.postgres.place import service_user
 from minitoolai.runtime.supervisor import Supervisor
-from tests.support.servers import SOURCES, Script, open_folder, runs, until
+from tests.unit.runtime.real_processes import SOURCES, Script, open_folder, runs, until
 
 #: Tests kill processes, never the machine.
 SETTINGS = {"fsync": "off"}
@@ -102,6 +102,10 @@ def stranger_of(data: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
         entry = pwd.getpwuid(data.stat().st_uid)
         user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     return subprocess.Popen(command, cwd="/", env={"LC_ALL": "C"}, stderr=subprocess.DEVNULL, **user)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def exists(path: Path) -> bool:
@@ -265,7 +269,7 @@ async def test_a_deep_data_directory_gets_a_short_socket_folder(folder: Path, te
             assert await connection.fetchval("SELECT 1") == 1
             place = Path(url.partition("host=")[2].partition("&")[0])
             assert len(str(place)) < 90
-            assert stat.S_IMODE(place.stat().st_mode) == 0o700
+            assert mode_of(place) == 0o700
             folders.add(place)
     assert len(folders) == 1
     assert not exists(folders.pop())
@@ -279,7 +283,7 @@ async def test_as_root_data_goes_elsewhere_when_the_service_user_cannot_pass(fol
     elsewhere = folder / "elsewhere"
     async with temporary_server(closed / "d", settings=SETTINGS, elsewhere=elsewhere) as url, connected(url) as one:
         await one.execute("CREATE TABLE kept ()")
-    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    assert mode_of(closed) == 0o700
     assert not (closed / "d" / "postgres" / "data").exists()
     assert databases_in(elsewhere) == 1
     closed.chmod(0o755)
@@ -309,12 +313,13 @@ async def test_without_root_the_server_runs_as_ourselves(folder: Path) -> None:
     python = "/usr/bin/python3"
     if not exists(Path(python)) or sys.prefix.startswith("/root"):
         pytest.skip("no Python for other users")
-    probe = Script("import asyncpg", python=python, user="nobody", group="nogroup", extra_groups=[])
-    if probe.process.wait() != 0:
+    with Script("import asyncpg", python=python, user="nobody", group="nogroup", extra_groups=[]) as probe:
+        probe.process.wait()
+    if probe.process.returncode != 0:
         pytest.skip(f"{python} cannot load asyncpg here")
     os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
-    options = {"python": python, "user": "nobody", "group": "nogroup", "extra_groups": []}
-    with Script(SERVER, folder / "d", "server", "", **options) as server:  # type: ignore[arg-type]
+    options: dict[str, Any] = {"python": python, "user": "nobody", "group": "nogroup", "extra_groups": []}
+    with Script(SERVER, folder / "d", "server", "", **options) as server:
         url = server.said("ready ")
         assert data_of(folder / "d").stat().st_uid == pwd.getpwnam("nobody").pw_uid
         pids = server_pids(folder / "d")

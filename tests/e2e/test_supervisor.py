@@ -20,7 +20,7 @@ from minitoolai.runtime import processes, supervisor
 from minitoolai.runtime.child import Child, ChildFailed, Stopping
 from minitoolai.runtime.processes import ChildSpec, IsAlive, Process
 from minitoolai.runtime.supervisor import Supervisor
-from tests.support.servers import Script, runs, until
+from tests.unit.runtime.real_processes import Script, runs, until
 
 #: Says its pid, then does nothing.
 SLEEPER = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60)"
@@ -255,6 +255,17 @@ async def test_a_deaf_child_is_ended_after_its_time_out(caplog: pytest.LogCaptur
     await eventually(lambda: not any(runs(pid) for pid in pids), "both have ended", 2)
 
 
+async def test_what_a_child_leaves_behind_ends_with_it(supervised: Supervisor) -> None:
+    """A child that dies by itself takes its own children along, before its next life."""
+    heard: list[str] = []
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}]).communicate(timeout=0.5)"
+    child = await supervised.start(spec("parent", code, on_line=_listener(heard)))
+    await eventually(lambda: child.restarts > 0, "it has ended")
+    pids = [int(line.removeprefix("pid ")) for line in heard if line.startswith("pid ")]
+    assert pids
+    await eventually(lambda: not runs(pids[0]), "the rest has ended", 2)
+
+
 async def test_a_child_can_be_stopped_alone(supervised: Supervisor) -> None:
     """An engine's model is unloaded; it is not started again."""
     child: Child = await supervised.start(spec("model", SLEEPER))
@@ -275,7 +286,9 @@ def test_the_first_signal_stops_in_order_and_the_second_at_once() -> None:
         script.said("SIGTERM: stopping")
         time.sleep(0.2)
         assert [runs(pid) for pid in pids] == [True, True]
+        began = time.monotonic()
         assert script.end(signal.SIGINT) == 0
+        assert time.monotonic() - began < 5  # its own time-out would be 10
         assert "SIGINT again" in script.text
         assert script.text.endswith("stopped\n")
         until(lambda: not any(runs(pid) for pid in pids), "both have ended", 2)

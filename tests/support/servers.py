@@ -1,102 +1,160 @@
-"""What tests of real processes need: folders a service user can reach, waiting, and whether a process has ended."""
+"""The product as a real process: `minitoolai serve` on a free port, and its commands beside it."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-SOURCES = Path(__file__).parents[2] / "src"
-#: No process of a test may need longer for anything, in seconds.
-PATIENCE_S = 20.0
+_START_TIMEOUT_S = 60.0
+
+
+class ProductServer:
+    """One `minitoolai serve` and its data folder."""
+
+    def __init__(self, folder: Path, database_url: str | None) -> None:
+        self.folder = folder
+        self.data_dir = folder / "data"
+        self.config = folder / "minitoolai.toml"
+        self.config.write_text("")
+        self.log = folder / "server.log"
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+        if database_url is not None:
+            self.environment["MINITOOLAI_DATABASE__URL"] = database_url
+
+    @property
+    def base(self) -> str:
+        """The server's URL without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def configure(self, text: str) -> None:
+        """Write the settings file."""
+        self.config.write_text(text)
+
+    def use_upstream(self, url: str, *, models: tuple[str, ...] = ("gpt-4o-mini", "gpt-4o"), more: str = "") -> None:
+        """Serve `models` by the OpenAI-compatible server at `url`; `more` is appended to the engine's table."""
+        tables = "".join(f'[models."{name}"]\nengine = "up"\n' for name in models)
+        self.configure(f'[engines.up]\nkind = "openai"\nbase_url = "{url}"\n{more}\n{tables}')
+
+    def start(self, *arguments: str) -> None:
+        """Start the server and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "minitoolai.cli.main", "serve", "--port", "0", *self._common(), *arguments],
+                env=self.environment, stdout=subprocess.PIPE, stderr=log, cwd=self.folder,
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(b"MiniToolAI serves on "):
+                self.port = int(line.rsplit(b":", 1)[1])
+                break
+        else:
+            raise AssertionError(f"the server did not start:\n{self.log.read_text()[-4000:]}")
+        self.wait_ready()
+
+    def wait_ready(self, timeout_s: float = _START_TIMEOUT_S) -> None:
+        """Wait until `/readyz` answers 200."""
+        give_up = time.monotonic() + timeout_s
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.base}/readyz", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                if time.monotonic() > give_up:
+                    raise AssertionError(f"not ready:\n{self.log.read_text()[-4000:]}") from None
+                time.sleep(0.05)
+
+    def wait_engine(self, name: str, state: str = "ready", timeout_s: float = _START_TIMEOUT_S) -> dict[str, Any]:
+        """Wait until `/readyz` reports `state` of an engine; return what it says of it."""
+        give_up = time.monotonic() + timeout_s
+        while True:
+            with urllib.request.urlopen(f"{self.base}/readyz", timeout=5) as reply:
+                engine: dict[str, Any] = json.load(reply)["engines"][name]
+            if engine["state"] == state:
+                return engine
+            assert time.monotonic() < give_up, f"engine {name} is {engine}"
+            time.sleep(0.05)
+
+    def gateway_pids(self) -> list[int]:
+        """Return the process ids of the gateways."""
+        assert self.process is not None
+        return [pid for pid in children_of(self.process.pid) if "minitoolai.runtime.gateway" in command_of(pid)]
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `minitoolai …` beside the server."""
+        done = subprocess.run(
+            [sys.executable, "-m", "minitoolai.cli.main", *arguments, *self._common()],
+            env=self.environment, capture_output=True, text=True, cwd=self.folder, timeout=120, check=False,
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            raise AssertionError(f"{arguments} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        """Run `minitoolai … --json` and return its answer."""
+        return json.loads(self.command(*arguments, "--json").stdout)
+
+    def make_key(self, credit_usd: str = "5.00", account: str = "test", **options: str) -> str:
+        """Make an account with credit (once) and return a new key of it."""
+        if account not in {row["name"] for row in self.json("account", "list")}:
+            self.json("account", "create", account, "--credit", credit_usd)
+        more = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return str(self.json("key", "create", "--account", account, *more)["key"])
+
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 60.0) -> int:
+        """Stop the server; return its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(timeout_s)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
+    def _common(self) -> list[str]:
+        return ["--config", str(self.config), "--data-dir", str(self.data_dir)]
 
 
 @contextlib.contextmanager
-def open_folder() -> Iterator[Path]:
-    """A temporary folder with a short path that every user may pass through (pytest's own may not be)."""
-    path = Path(tempfile.mkdtemp(prefix="mta-", dir="/tmp"))
-    path.chmod(0o755)
+def product_server(folder: Path, database_url: str | None) -> Iterator[ProductServer]:
+    """A server that is stopped at the end, whatever became of it."""
+    server = ProductServer(folder, database_url)
     try:
-        yield path
+        yield server
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        if server.process is not None:
+            try:
+                server.stop()
+            except subprocess.TimeoutExpired:
+                server.process.kill()
+                server.process.wait()
 
 
-def until(condition: Callable[[], bool], what: str, limit_s: float = PATIENCE_S) -> float:
-    """Wait for `condition`; the seconds it took. Fails the test after `limit_s`."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > limit_s:
-            raise AssertionError(f"not within {limit_s} s: {what}")
-        time.sleep(0.02)
-    return time.monotonic() - began
+def children_of(pid: int) -> list[int]:
+    """Return the direct children of a process (Linux)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                    found.append(int(entry.name))
+    return found
 
 
-def runs(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be reaped by a lazy init does not."""
+def command_of(pid: int) -> str:
+    """Return a process's command line, "" when it has gone (Linux)."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(state.stdout.strip()) and not state.stdout.strip().startswith("Z")
-
-
-class Script:
-    """A Python program in a process of its own, its output in `out`; killed at the end of the `with`."""
-
-    def __init__(self, code: str, *arguments: str | Path, python: str = sys.executable, **options: object) -> None:
-        self.out = Path(tempfile.mkstemp(prefix="mta-out-", dir="/tmp")[1])
-        with self.out.open("w") as file:
-            self.process: subprocess.Popen[bytes] = subprocess.Popen(
-                [python, "-c", code, *map(str, arguments)],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCES), *filter(None, sys.path)])},
-                **options,  # type: ignore[call-overload]
-            )
-
-    def __enter__(self) -> Script:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        self.out.unlink(missing_ok=True)
-
-    @property
-    def text(self) -> str:
-        """What it has said so far."""
-        return self.out.read_text()
-
-    def said(self, start: str) -> str:
-        """The first line that starts so, without that start; waits for it."""
-        until(lambda: self._find(start) is not None or self.process.poll() is not None, f"{start!r} in {self.text}")
-        found = self._find(start)
-        assert found is not None, self.text
-        return found
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Signal it and wait; its exit status."""
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE_S)
-
-    def kill(self) -> None:
-        """End it as `kill -9` does."""
-        self.process.kill()
-        self.process.wait(PATIENCE_S)
-
-    def _find(self, start: str) -> str | None:
-        lines = [line for line in self.text.split("\n")[:-1] if line.startswith(start)]
-        return lines[0].removeprefix(start) if lines else None
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
