@@ -1,4 +1,4 @@
-"""`minitoolai account create | credit | show | list`."""
+"""`minitoolai account create | credit | show | list | suspend | resume`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ def add_to(commands: Commands) -> None:
     show.set_defaults(run=_show)
     listing = common(family.add_parser("list", help="list all accounts"))
     listing.set_defaults(run=_list)
+    suspend = common(family.add_parser("suspend", help="refuse an account's calls from now on"))
+    suspend.add_argument("name")
+    suspend.set_defaults(run=_suspend, suspended=True)
+    resume = common(family.add_parser("resume", help="take a suspended account's calls again"))
+    resume.add_argument("name")
+    resume.set_defaults(run=_suspend, suspended=False)
 
 
 async def _create(context: Context, options: argparse.Namespace) -> None:
@@ -89,10 +95,17 @@ async def _list(context: Context, options: argparse.Namespace) -> None:
     context.say([shown(account) for account in accounts], table(rows))
 
 
+async def _suspend(context: Context, options: argparse.Namespace) -> None:
+    async with context.database() as database:
+        account = await PgAccounts(database).suspend(options.name, suspended=options.suspended, actor=context.actor)
+    context.say(shown(account), f"account {account.name} is {'suspended' if account.suspended else 'active'}")
+
+
 def shown(account: AccountView) -> dict[str, Any]:
     """Return an account as `--json` shows it."""
     return {
         "name": account.name,
+        "state": "suspended" if account.suspended else "active",
         "balance": format_usd(account.balance),
         "held": format_usd(account.held),
         "available": format_usd(account.available),

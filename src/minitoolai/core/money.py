@@ -11,6 +11,9 @@ from minitoolai.core.errors import InvalidAmount
 NUSD_PER_USD = 1_000_000_000
 #: Prices are quoted per this many tokens or characters.
 PRICE_UNIT = 1_000_000
+#: Largest price accepted, per million tokens: a thousand times the dearest on the market. With it no cost of a call
+#: comes near what the database's 64-bit integers hold.
+MAX_PRICE_NUSD = 1_000_000 * NUSD_PER_USD
 #: Largest amount accepted from outside: a billion dollars, far below what a signed 64-bit integer holds.
 MAX_AMOUNT_NUSD = 1_000_000_000 * NUSD_PER_USD
 

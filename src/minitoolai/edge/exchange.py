@@ -130,13 +130,14 @@ class Exchange:
 class EventStream:
     """A streamed reply: headers before the first bytes, comment lines while it is silent."""
 
-    __slots__ = ("_exchange", "_headers", "_keeping_alive", "_loop", "blocked_since", "last_write")
+    __slots__ = ("_ended", "_exchange", "_headers", "_keeping_alive", "_loop", "blocked_since", "last_write")
 
     def __init__(self, exchange: Exchange, headers: Headers) -> None:
         self._exchange = exchange
         self._headers = headers
         self._loop = asyncio.get_running_loop()
         self._keeping_alive: asyncio.Task[None] | None = None
+        self._ended = False
         #: See `services.calls.KeepAlive`.
         self.last_write = self._loop.time()
         self.blocked_since: float | None = None
@@ -158,11 +159,16 @@ class EventStream:
     def keep_alive(self) -> None:
         """Send a comment line without waiting."""
         if self._keeping_alive is None or self._keeping_alive.done():
-            self._keeping_alive = self._loop.create_task(self.write(KEEP_ALIVE))
+            self._keeping_alive = self._loop.create_task(self._comment())
 
     async def end(self) -> None:
         """End the reply."""
+        self._ended = True
         await self._exchange.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _comment(self) -> None:
+        if not self._ended:
+            await self.write(KEEP_ALIVE)
 
     async def _start(self) -> None:
         self._exchange.started = True

@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import msgspec
 
 from minitoolai.core.catalog import ChatModel
-from minitoolai.core.errors import InvalidValue, UpstreamError
+from minitoolai.core.errors import InvalidValue, NoEngine, UpstreamError
 from minitoolai.core.inference import ChatRequest, Usage, parse_usage
 from minitoolai.core.sse import DONE, FrameSplitter, SseError, event, frame_data
 from minitoolai.engines.openai_chat import OpenAIChat, OpenAIChatSettings, OpenAIReply
@@ -57,7 +58,13 @@ class LlamaChat:
         if request.choices > 1:
             raise InvalidValue(param="n", why=f"the model '{model.id}' gives one choice a call. Send n = 1.")
         body = {**DEFAULT_SAMPLING, **request.body, **self._sampling, **_ASKED}
-        reply = await self._server.open(model, replace(request, body=body, stream=True), max_completion_tokens)
+        try:
+            reply = await self._server.open(model, replace(request, body=body, stream=True), max_completion_tokens)
+        except UpstreamError as error:
+            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+                # Our own child is loading its model or being restarted.
+                raise NoEngine(param="model", model=model.id, retry_after_s=5) from error
+            raise
         return LlamaReply(model, reply, whole=not request.stream)
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import minitoolai
 from minitoolai.core.catalog import SEED_CHAT_MODELS, ChatModel, by_id, served_by
 from minitoolai.core.errors import ConfigInvalid, InvalidAmount
-from minitoolai.core.money import parse_usd
+from minitoolai.core.money import MAX_PRICE_NUSD, format_usd, parse_usd
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.runtime.settings import (
     LlamaEngineSettings,
@@ -89,9 +89,13 @@ def _price(name: str, text: str | None, default: int) -> int:
     if text is None:
         return default
     try:
-        return parse_usd(text)
+        price = parse_usd(text)
     except InvalidAmount as error:
         raise ConfigInvalid(source=f'models."{name}"', why=error.message) from None
+    if price > MAX_PRICE_NUSD:
+        why = f"the price {text} USD per million tokens is over {format_usd(MAX_PRICE_NUSD)}"
+        raise ConfigInvalid(source=f'models."{name}"', why=why)
+    return price
 
 
 def _as_starter(model: ChatModel) -> ChatModel:

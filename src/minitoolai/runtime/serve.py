@@ -27,6 +27,9 @@ from minitoolai.runtime.supervisor import Supervisor
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import migrate
 
+#: A Unix socket's whole path has at most 103 bytes (macOS); its name here has up to 10.
+MAX_FOLDER_BYTES = 90
+
 log = logging.getLogger(__name__)
 
 
@@ -72,7 +75,7 @@ async def _run(options: ServeOptions, supervisor: Supervisor, listener: socket.s
             first = await first_start(database, options.data_dir, sandbox=sandbox)
         finally:
             await database.close()
-        with _run_folder() as folder:
+        with _run_folder(options.data_dir) as folder:
             engines = engines_of(options.settings, options.environment)
             states = EngineStates(folder / "engines.json")
             sockets = await _start_engines(supervisor, engines, states, folder)
@@ -146,8 +149,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _run_folder() -> Iterator[Path]:
-    """A folder with a short path for sockets, for this user alone; it goes with the server."""
+def _run_folder(data_dir: Path) -> Iterator[Path]:
+    """A folder for sockets, for this user alone: in the data folder where the path is short enough for a socket."""
+    inside = data_dir.absolute() / "run"
+    if len(os.fsencode(inside)) <= MAX_FOLDER_BYTES:
+        inside.mkdir(mode=0o700, exist_ok=True)
+        yield inside
+        return
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     with tempfile.TemporaryDirectory(prefix="minitoolai-", dir=base, ignore_cleanup_errors=True) as folder:
         yield Path(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from minitoolai.core.errors import DatabaseUnavailable, MiniToolError
+from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.services.calls import OpenCalls
 from minitoolai.services.ports import Ledger
 
@@ -38,5 +38,5 @@ async def keep_lease(ledger: Ledger, calls: OpenCalls) -> None:
             if reachable_since is not None:
                 log.error("the database cannot be reached: calls are refused until it is back")
             reachable_since = None
-        except MiniToolError:
+        except Exception:  # the loop's boundary: without a lease every open call would be closed
             log.exception("renewing the lease failed")

@@ -77,6 +77,18 @@ class PgAccounts:
             await _audit(connection, actor, "account.credit", name, details)
             return CreditAnswer(created=True, account=await _account(connection, name))
 
+    async def suspend(self, name: str, *, suspended: bool, actor: str) -> AccountView:
+        """Stop an account's paid calls at once, or let them go on. Raises `AccountNotFound`."""
+        async with self._database.transaction() as connection:
+            account = await _account(connection, name)
+            await connection.execute(
+                "UPDATE accounts SET suspended_at = CASE WHEN $2 THEN coalesce(suspended_at, now()) END WHERE id = $1",
+                account.id,
+                suspended,
+            )
+            await _audit(connection, actor, "account.suspend" if suspended else "account.resume", name, {})
+            return await _account(connection, name)
+
     async def show(self, name: str) -> AccountView:
         """Return an account. Raises `AccountNotFound`."""
         async with self._database.connection() as connection:

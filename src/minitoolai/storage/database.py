@@ -35,6 +35,8 @@ def database_failures() -> Iterator[None]:
     """Turn a lost or refused connection into `DatabaseUnavailable`; let every other error through."""
     try:
         yield
+    except asyncpg.DataError:
+        raise  # a value that does not fit its column: asyncpg counts it among the errors of its interface
     except _AWAY as error:
         raise DatabaseUnavailable(retry_after_s=2) from error
 
