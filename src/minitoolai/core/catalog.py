@@ -25,6 +25,8 @@ class ChatModel:
     #: Its name at the engine; None: the same.
     upstream: str | None = None
     aliases: tuple[str, ...] = ()
+    #: Whether its tokens are those of OpenAI's o200k_base, which the gateway can count.
+    o200k: bool = False
     #: Whether the small local starter model stands in for it (sandbox).
     starter: bool = False
 
@@ -36,7 +38,7 @@ class ChatModel:
 
 def _seed_model(name: str, input_usd: str, output_usd: str, context: int, longest: int, dated: str) -> ChatModel:
     prices = TokenPrices(parse_usd(input_usd), parse_usd(output_usd))
-    return ChatModel(name, prices, context, longest, aliases=(f"{name}-{dated}",))
+    return ChatModel(name, prices, context, longest, aliases=(f"{name}-{dated}",), o200k=True)
 
 
 #: The chat models of the seed document with its prices; context and longest answer as OpenAI documents them

@@ -19,6 +19,8 @@ TOKENS_PER_NAME = 1
 TOKENS_PER_PROMPT = 3
 #: Room for what a provider wraps around tools and schemas beyond their own JSON.
 PROMPT_OVERHEAD_TOKENS = 16
+#: Other vocabularies than OpenAI's need up to about twice as many tokens for the same text.
+OTHER_VOCABULARY_FACTOR = 2
 
 _encode = msgspec.json.Encoder().encode
 

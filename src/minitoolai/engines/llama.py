@@ -18,6 +18,7 @@ from minitoolai.core.catalog import ChatModel
 from minitoolai.core.errors import InvalidValue, NoEngine, UpstreamError
 from minitoolai.core.inference import ChatRequest, Usage, parse_usage
 from minitoolai.core.sse import DONE, FrameSplitter, SseError, event, frame_data
+from minitoolai.core.tokens import prompt_tokens_bound
 from minitoolai.engines.openai_chat import OpenAIChat, OpenAIChatSettings, OpenAIReply
 
 #: OpenAI's defaults; the server's own are lower.
@@ -52,6 +53,12 @@ class LlamaChat:
                 reuse=False,
             ),
         )
+
+    async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
+        """Ask the server, whose vocabulary it is; where it does not say, the bytes bound the prompt."""
+        answer = await self._server.ask("/chat/completions/input_tokens", {"model": model.upstream_id, **request.body})
+        counted = answer.get("input_tokens") if answer else None
+        return counted if isinstance(counted, int) else prompt_tokens_bound(request.body_bytes)
 
     async def open(self, model: ChatModel, request: ChatRequest, max_completion_tokens: int) -> LlamaReply:
         """Send the call; see `ports.ChatEngine.open`. Raises `InvalidValue` for more than one choice."""

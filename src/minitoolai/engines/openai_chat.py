@@ -27,6 +27,7 @@ from minitoolai.core.errors import (
     UpstreamTimeout,
 )
 from minitoolai.core.inference import ChatRequest, Usage
+from minitoolai.core.tokens import OTHER_VOCABULARY_FACTOR, count_prompt
 
 #: Idle connections are dropped before the usual servers drop them, since a POST lost that way is not repeated.
 KEEP_IDLE_S = 15.0
@@ -97,6 +98,25 @@ class OpenAIChat:
             log.warning("engine %s answered with Content-Encoding %s, which was not asked for", self.name, encoding)
             raise UpstreamError(model=model.id)
         return OpenAIReply(model.id, response)
+
+    async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
+        """Count with OpenAI's vocabulary, off the event loop; twice that bounds the models of others."""
+        counted = await asyncio.to_thread(count_prompt, request.body)
+        return counted if model.o200k else counted * OTHER_VOCABULARY_FACTOR
+
+    async def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Post `body` to `path` of the server and return its JSON object; None for anything else."""
+        url = self._settings.base_url.rstrip("/") + path
+        try:
+            async with asyncio.timeout(self._settings.first_byte_s):
+                response = await self._http().post(
+                    url, data=_encode(body), headers=self._headers, allow_redirects=False
+                )
+                async with response:
+                    answer = _decode(await response.content.read(MAX_ERROR_BYTES))
+        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return answer if response.status == 200 and isinstance(answer, dict) else None
 
     async def close(self) -> None:
         """Close all connections."""

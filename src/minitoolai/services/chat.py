@@ -94,13 +94,13 @@ class Chat:
         last = self._last_available.get(principal.account_id)
         large = last is not None and bounds.wanted_nusd() * LARGE_SHARE > last
         if large or bounds.prompt_tokens > min(model.context_tokens, LONG_PROMPT_BYTES):
-            await bounds.count_exactly()
+            await bounds.count_exactly(engine)
         try:
             hold = await self._hold(principal, call_id, bounds, engine)
         except InsufficientCredit:
             if bounds.exact:
                 raise
-            await bounds.count_exactly()
+            await bounds.count_exactly(engine)
             hold = await self._hold(principal, call_id, bounds, engine)
         if len(self._last_available) > 100_000:
             self._last_available.clear()
@@ -135,10 +135,9 @@ class _Bounds:
             )
         self.completion_tokens = asked or min(request.default_completion_tokens, model.max_completion_tokens)
 
-    async def count_exactly(self) -> None:
-        """Replace the bound by the exact count. Raises `ContextLengthExceeded`."""
-        self._counted = await asyncio.to_thread(count_prompt, self.request.body)
-        self.prompt_tokens = min(self.prompt_tokens, self._counted)
+    async def count_exactly(self, engine: ChatEngine) -> None:
+        """Replace the bound by the engine's count. Raises `ContextLengthExceeded`."""
+        self.prompt_tokens = min(self.prompt_tokens, await engine.count_prompt(self.model, self.request))
         self.exact = True
         if self.prompt_tokens > self.model.context_tokens:
             raise ContextLengthExceeded(
@@ -149,7 +148,7 @@ class _Bounds:
             )
 
     def count_prompt(self) -> int:
-        """Return the exact count of the prompt's tokens."""
+        """Return the prompt's tokens in OpenAI's vocabulary: what a cut call is charged whose engine did not count."""
         if self._counted is None:
             self._counted = count_prompt(self.request.body)
         return self._counted
@@ -270,7 +269,10 @@ class _ChatCall:
         await sink.write(event(shown.shown()))
 
     async def _open_reply(self) -> EngineReply:
-        limit = self._bounds.affordable_tokens(self._hold.granted_nusd)
+        bounds, granted = self._bounds, self._hold.granted_nusd
+        if granted < bounds.wanted_nusd() and not bounds.exact:
+            await bounds.count_exactly(self._engine)  # a coarse bound would shorten the answer for nothing
+        limit = bounds.affordable_tokens(granted)
         self._reply = await self._engine.open(self._model, self._request, limit)
         return self._reply
 

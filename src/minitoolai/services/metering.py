@@ -95,7 +95,15 @@ class Metering:
         Raises `InsufficientCredit`, `KeyLimitReached`, `InvalidApiKey`, `AccountSuspended`, `DatabaseUnavailable`.
         """
         request = HoldRequest(call_id, principal.account_id, principal.key_id, min_nusd, wanted_nusd, model, engine)
-        answer = await self._ledger.hold(request)
+        future = self._ledger.hold(request)
+        try:
+            answer = await future
+        except asyncio.CancelledError:
+            if not future.cancelled() and future.done() and future.exception() is None:
+                # Cancelled between the answer and our waking up: what was granted has no owner.
+                if future.result().outcome is HoldOutcome.GRANTED:
+                    self._ledger.settle(Settlement(call_id, 0, CallOutcome.ABANDONED))
+            raise
         if answer.outcome is HoldOutcome.GRANTED:
             return Hold(self._ledger, call_id, answer.granted_nusd, answer.available_nusd)
         facts = {"needed": format_usd(min_nusd), "available": format_usd(max(answer.available_nusd, 0))}

@@ -70,6 +70,10 @@ class ChatEngine(Protocol):
     #: Seconds that a call may take in all.
     total_s: float
 
+    async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
+        """Return the tokens of the prompt, or a closer upper bound than its bytes. Raises as `open` does."""
+        ...
+
     async def open(self, model: ChatModel, request: ChatRequest, max_completion_tokens: int) -> EngineReply:
         """Send the call and return once the engine's headers have come.
 
