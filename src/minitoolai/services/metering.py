@@ -99,10 +99,10 @@ class Metering:
         try:
             answer = await future
         except asyncio.CancelledError:
-            if not future.cancelled() and future.done() and future.exception() is None:
-                # Cancelled between the answer and our waking up: what was granted has no owner.
-                if future.result().outcome is HoldOutcome.GRANTED:
-                    self._ledger.settle(Settlement(call_id, 0, CallOutcome.ABANDONED))
+            # Cancelled between the answer and our waking up: what was granted has no owner.
+            answered = future.done() and not future.cancelled() and future.exception() is None
+            if answered and future.result().outcome is HoldOutcome.GRANTED:
+                self._ledger.settle(Settlement(call_id, 0, CallOutcome.ABANDONED))
             raise
         if answer.outcome is HoldOutcome.GRANTED:
             return Hold(self._ledger, call_id, answer.granted_nusd, answer.available_nusd)
