@@ -70,11 +70,12 @@ class ChatRequest:
 def parse_usage(reported: object) -> Usage | None:
     """Return an engine's `usage` object as `Usage`, or None when it cannot be billed from.
 
-    Negative, fractional, huge or non-numeric counts are not billed from; 0 is a count like any other.
+    Negative, fractional, huge or non-numeric counts are not billed from; 0 is a count like any other, and a missing
+    count is not 0.
     """
     if not isinstance(reported, dict):
         return None
-    counts = [reported.get("prompt_tokens"), reported.get("completion_tokens", 0)]
+    counts = [reported.get("prompt_tokens"), reported.get("completion_tokens")]
     for count in counts:
         if type(count) is not int or not 0 <= count <= MAX_PLAUSIBLE_TOKENS:
             return None

@@ -9,6 +9,8 @@ from minitoolai.core.errors import InvalidAmount
 
 #: One US dollar in nano-dollars (nusd).
 NUSD_PER_USD = 1_000_000_000
+#: Decimal places of an amount in USD.
+DECIMAL_PLACES = 9
 #: Prices are quoted per this many tokens or characters.
 PRICE_UNIT = 1_000_000
 #: Largest price accepted, per million tokens: a thousand times the dearest on the market. With it no cost of a call
@@ -31,7 +33,7 @@ def parse_usd(text: str) -> int:
         raise InvalidAmount(text=text, why="write digits with at most one point, like 4.99") from None
     if scaled > MAX_AMOUNT_NUSD:
         raise InvalidAmount(text=text, why="it is over a billion")
-    if scaled != int(scaled):
+    if len(text.partition(".")[2].rstrip("0")) > DECIMAL_PLACES:
         raise InvalidAmount(text=text, why="it has more than 9 decimal places")
     return int(scaled)
 

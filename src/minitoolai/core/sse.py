@@ -24,6 +24,7 @@ DONE = b"data: [DONE]\n\n"
 #: Where a message's text begins, and its characters: whole escapes only.
 _CONTENT = re.compile(rb'"content"\s*:\s*"')
 _STRING = re.compile(rb'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*')
+_HALF_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u[dD][89abAB][0-9a-fA-F]{2}$")
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -52,19 +53,23 @@ def frame_data(frame: bytes) -> bytes:
 class FrameSplitter:
     """Cuts a byte stream into frames, each ending in a blank line, whatever the chunks' borders."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_after_cr", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""
+        #: Whether the last byte was a carriage return: a line feed that follows belongs to it.
+        self._after_cr = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the frames that `data` completes, line ends as `\\n`. Raises `SseError` on an endless frame."""
+        if self._after_cr and data:
+            data = data.removeprefix(b"\n")
+            self._after_cr = False
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if self._rest:
             data = self._rest + data
-        if b"\r" in data:
-            # A carriage return at the very end may be half of a line end: it waits for its other half.
-            held = b"\r" if data.endswith(b"\r") else b""
-            data = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
         end = data.rfind(b"\n\n") + 2
         if end == 1:
             self._rest = data
@@ -72,7 +77,8 @@ class FrameSplitter:
                 raise SseError("a frame does not end")
             return []
         self._rest = data[end:]
-        return [part + b"\n\n" for part in data[: end - 2].split(b"\n\n") if part.strip(b"\n")]
+        parts = data[: end - 2].split(b"\n\n")
+        return [frame + b"\n\n" for part in parts if (frame := part.strip(b"\n"))]
 
     @property
     def rest(self) -> bytes:
@@ -114,19 +120,33 @@ class ChatScanner:
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the engine, return bytes for the caller: whole frames or nothing.
 
-        Raises `SseError` when a frame is no JSON.
+        Raises `SseError` when the first of their frames is no JSON; a later one sets `error`.
         """
-        frames = self._splitter.feed(data)
-        forward = [out for frame in frames if (out := self._frame(frame))]
+        forward: list[bytes] = []
+        for frame in self._splitter.feed(data):
+            try:
+                out = self._frame(frame)
+            except SseError:
+                if not forward:
+                    raise
+                # What came before it, in the same bytes, was received and is charged: the caller gets it first.
+                self.error = {"message": "a frame is not JSON"}
+                break
+            if out:
+                forward.append(out)
         return forward[0] if len(forward) == 1 else b"".join(forward)
 
     def _frame(self, frame: bytes) -> bytes:
-        if self.done or self.error is not None or frame.startswith(b":"):
+        if self.done or self.error is not None:
             return b""
-        if frame.startswith(b"data: [DONE]") or frame_data(frame).strip() == b"[DONE]":
-            self.done = True
-            return b""
-        plain = b'"usage":null' in frame or b'"usage"' not in frame
+        if not frame.startswith(b"data: {"):
+            data = frame_data(frame).strip()
+            self.done = data == b"[DONE]"
+            if not data or self.done:
+                return b""
+        plain = (b'"usage":null' in frame or b'"usage"' not in frame) and (
+            frame.startswith(b"data: {") and frame.endswith(b"}\n\n")
+        )
         if self.has_content and plain and self._seed_fields is False and b'"error"' not in frame:
             self._keep(frame)
             return frame
@@ -151,16 +171,19 @@ class ChatScanner:
         self.last = chunk
         if not choices:
             return b"" if chunk.get("usage") else frame
+        if not all(isinstance(choice, dict) for choice in choices):
+            raise SseError("a choice is not an object")
         self._note(choices)
         self._keep(frame)
         if self._seed_fields is None:
             self._seed_fields = not _has_seed_fields(chunk)
-        return event(_with_seed_fields(chunk)) if self._seed_fields else frame
+        if self._seed_fields:
+            return event(_with_seed_fields(chunk))
+        # Usage beside choices is the engine's word to us: the caller is told once, with the cost.
+        return event({**chunk, "usage": None}) if chunk.get("usage") else frame
 
-    def _note(self, choices: list[Any]) -> None:
+    def _note(self, choices: list[dict[str, Any]]) -> None:
         for choice in choices:
-            if not isinstance(choice, dict):
-                continue
             self.finished = self.finished or bool(choice.get("finish_reason"))
             delta = choice.get("delta")
             if isinstance(delta, dict) and any(value for name, value in delta.items() if name != "role"):
@@ -204,7 +227,8 @@ def delta_texts(chunk: object) -> list[str]:
         for name in ("reasoning_content", "reasoning", "content", "refusal"):
             if isinstance(part.get(name), str):
                 texts.append(part[name])
-        for call in part.get("tool_calls") or ():
+        calls = part.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
                 texts.extend(v for v in (function.get("name"), function.get("arguments")) if isinstance(v, str))
@@ -218,10 +242,12 @@ def partial_content(raw: bytes) -> str:
         return ""
     text = _STRING.match(raw, start.end())
     assert text is not None  # it matches the empty string
+    # What was cut in half goes: a character's bytes, the first of two escapes that are one character.
+    whole = _HALF_ESCAPE.sub(rb"\1", text[0].decode(errors="ignore").encode())
     try:
-        return str(_decode(b'"' + text[0] + b'"'))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return text[0].decode(errors="ignore")
+        return str(_decode(b'"' + whole + b'"'))
+    except msgspec.DecodeError:
+        return whole.decode()
 
 
 def _has_seed_fields(chunk: dict[str, Any]) -> bool:
@@ -230,7 +256,6 @@ def _has_seed_fields(chunk: dict[str, Any]) -> bool:
         "service_tier" in chunk
         and "system_fingerprint" in chunk
         and "usage" in chunk
-        and isinstance(choice, dict)
         and "logprobs" in choice
     )
 

@@ -21,6 +21,8 @@ TOKENS_PER_PROMPT = 3
 PROMPT_OVERHEAD_TOKENS = 16
 #: Other vocabularies than OpenAI's need up to about twice as many tokens for the same text.
 OTHER_VOCABULARY_FACTOR = 2
+#: bpe-openai refuses a million characters at once; a seam adds one token at most.
+MAX_PIECE_CHARACTERS = 500_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -35,7 +37,8 @@ def prompt_tokens_bound(body_bytes: int) -> int:
 
 def count_text(text: str) -> int:
     """Return the number of o200k_base tokens of `text`."""
-    return len(_encoding().encode_ordinary(text)) if text else 0
+    pieces = (text[start : start + MAX_PIECE_CHARACTERS] for start in range(0, len(text), MAX_PIECE_CHARACTERS))
+    return sum(len(_encoding().encode_ordinary(piece)) for piece in pieces)
 
 
 def count_prompt(body: Mapping[str, Any]) -> int:

@@ -82,6 +82,7 @@ def _model(name: str, base: ChatModel | None, differs: ModelSettings) -> ChatMod
         engine=differs.engine,
         upstream=differs.upstream,
         aliases=differs.aliases or (base.aliases if base else ()),
+        o200k=base is not None and base.o200k and differs.upstream in (None, name),
     )
 
 

@@ -203,9 +203,11 @@ class _ChatCall:
     def __exit__(self, *_: object) -> None:
         if self._reply is not None:
             self._reply.close()
-        if not self._hold.settled:
-            self._hold.settle(self._settlement(None))
-        self._calls.remove(self._open)
+        try:
+            if not self._hold.settled:
+                self._hold.settle(self._settlement(None))
+        finally:
+            self._calls.remove(self._open)
 
     async def run_whole(self) -> WholeReply:
         """Run the call and return its reply. Raises `ApiError`, `CallerLeft`."""
@@ -213,6 +215,8 @@ class _ChatCall:
             body = self._parse_whole(await self._read_whole())
             usage = parse_usage(body.get("usage")) or self._count(delta_texts(body))
             future = self._hold.settle(self._settlement(usage))
+            # It is paid for: neither a drain nor a deadline may turn it into an error any more.
+            self._calls.remove(self._open)
             settled = await settled_soon(future)
         except asyncio.CancelledError:
             raise self._interrupted() from None
@@ -247,10 +251,10 @@ class _ChatCall:
             if not data:
                 break
             frames = scanner.feed(data)
-            if scanner.error is not None:
-                raise UpstreamError(model=self._model.id)
             if frames:
                 await sink.write(frames)
+            if scanner.error is not None:
+                raise UpstreamError(model=self._model.id)
         if not scanner.done:
             raise UpstreamError(model=self._model.id)
         usage = scanner.usage or self._count()
@@ -295,7 +299,9 @@ class _ChatCall:
         """Return why the task was cancelled; it goes on after that."""
         self._open.waiting_since = None
         self._task.uncancel()
-        return self._open.reason or CallerLeft()
+        if self._open.reason is None:
+            self._open.reason = CallerLeft()
+        return self._open.reason
 
     def _parse_whole(self, whole: bytes) -> dict[str, Any]:
         try:
@@ -331,8 +337,7 @@ class _ChatCall:
         """Return how the call ends: `usage` where it was completed, None where it broke off."""
         outcome = CallOutcome.COMPLETED
         if usage is None:
-            gone = self._open.reason is None or isinstance(self._open.reason, CallerLeft)
-            usage, outcome = self._broken_off(gone=gone)
+            usage, outcome = self._broken_off(gone=isinstance(self._open.reason, CallerLeft))
         counted = usage.reported is None
         prices = self._model.prices
         return Settlement(

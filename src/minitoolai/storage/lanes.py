@@ -83,10 +83,11 @@ class BatchLane(Generic[Operation, Answer]):
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
-        for _, future in self._waiting:
+        for _, future in self._in_flight + self._waiting:
             if not future.done():
                 future.set_exception(DatabaseUnavailable())
         self._waiting.clear()
+        self._in_flight = []
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

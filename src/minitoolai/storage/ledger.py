@@ -96,6 +96,8 @@ class PgLedger:
         self._holds: BatchLane[HoldRequest, HoldAnswer] = BatchLane(
             self._run_holds, patient=False, unsure=self._release_unsure, unwanted=self._release_unwanted
         )
+        #: Holds whose settlement has no answer yet: none is settled twice in one batch.
+        self._settling: set[UUID] = set()
         self._settlements: BatchLane[Settlement, Settled] = BatchLane(self._run_settlements, patient=True)
 
     def hold(self, request: HoldRequest) -> asyncio.Future[HoldAnswer]:
@@ -104,7 +106,10 @@ class PgLedger:
 
     def settle(self, settlement: Settlement) -> asyncio.Future[Settled]:
         """End a hold. Submitted is as good as done while this process lives: it is repeated until it is settled."""
-        return self._settlements.submit(settlement)
+        future = self._settlements.submit(settlement)
+        self._settling.add(settlement.hold_id)
+        future.add_done_callback(lambda _: self._settling.discard(settlement.hold_id))
+        return future
 
     @property
     def unsettled(self) -> int:
@@ -123,6 +128,8 @@ class PgLedger:
                 _RENEW, self.process_id, timedelta(seconds=LEASE_S), list(produced), list(produced.values())
             )
         for hold_id in row["stray"] or ():
+            if hold_id in self._settling:
+                continue  # it ends by a settlement that the database has not taken yet
             log.warning("releasing hold %s, whose making was never confirmed", hold_id)
             self.settle(Settlement(hold_id, 0, CallOutcome.FAILED))
         return bool(row["alive"])

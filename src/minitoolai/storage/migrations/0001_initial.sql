@@ -232,7 +232,7 @@ BEGIN
                 UPDATE keys SET held = held + give WHERE id = r.key_id;
             END IF;
         END IF;
-        RETURN QUERY SELECT r.ord::integer, why, give, room - give;
+        RETURN QUERY SELECT r.ord::integer, why, give, coalesce(room - give, 0);
     END LOOP;
 END $$;
 
@@ -249,6 +249,7 @@ DECLARE
     r          record;
     h          holds%ROWTYPE;
     a          accounts%ROWTYPE;
+    k          keys%ROWTYPE;
     due        bigint;
     pay        bigint;
 BEGIN
@@ -298,17 +299,20 @@ BEGIN
     END IF;
 
     FOR r IN
-        SELECT t.* FROM unnest(p_ids, p_costs, p_outcomes, p_prompt, p_completion, p_counted)
-             WITH ORDINALITY AS t (id, cost, outcome, prompt, completion, counted, ord)
+        SELECT t.* FROM unnest(p_ids, p_costs, p_outcomes, p_prompt, p_completion, p_counted, p_input_prices,
+                               p_output_prices)
+             WITH ORDINALITY AS t (id, cost, outcome, prompt, completion, counted, input_price, output_price, ord)
         WHERE t.id <> ALL (found_open)
         ORDER BY t.ord
     LOOP
         SELECT * INTO h FROM holds WHERE id = r.id;
         IF FOUND THEN
-            -- Expired: the sweeper charged h.charged. What is still owed is taken as far as the balance reaches.
+            -- Expired: the sweeper charged h.charged. What is still owed is taken as far as the balance and the key's
+            -- limit reach.
             SELECT * INTO a FROM accounts WHERE id = h.account_id;
+            SELECT * INTO k FROM keys WHERE id = h.key_id;
             due := greatest(least(r.cost, h.amount) - h.charged, 0);
-            pay := least(due, greatest(a.balance - a.held, 0));
+            pay := greatest(least(due, a.balance - a.held, k.spend_limit - k.spent - k.held), 0);
             IF pay > 0 THEN
                 INSERT INTO transfers (id, kind, debit, credit, amount) VALUES (h.id, 4, h.account_id, 2, pay);
                 UPDATE accounts SET balance = balance - pay WHERE id = h.account_id;
@@ -319,8 +323,9 @@ BEGIN
                 VALUES (h.id, 5, 3, 2, due - pay + greatest(r.cost - h.amount, 0));
             END IF;
             UPDATE usage_records u SET outcome = r.outcome, prompt_tokens = r.prompt,
-                   completion_tokens = r.completion, counted_by_gateway = r.counted, cost = u.cost + pay
-            WHERE u.id = h.id AND u.created_at >= h.created_at;
+                   completion_tokens = r.completion, counted_by_gateway = r.counted, cost = u.cost + pay,
+                   input_nusd_per_1m = r.input_price, output_nusd_per_1m = r.output_price
+            WHERE u.id = h.id AND u.created_at >= h.created_at - interval '1 day';  -- a clock may be set back
             DELETE FROM holds WHERE id = h.id;
             RETURN QUERY SELECT r.ord::integer, 1::smallint, h.charged + pay, a.balance - pay;
         ELSE
@@ -365,13 +370,27 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(7302002) THEN
         RETURN 0;
     END IF;
+    -- A server that runs for months makes its partitions here, long before they are needed; where the table is in
+    -- use just then, the next sweep does.
+    IF to_regclass(to_char((now() AT TIME ZONE 'UTC') + interval '1 month', '"usage_records_"YYYY_MM')) IS NULL THEN
+        BEGIN
+            SET LOCAL lock_timeout = '500ms';
+            PERFORM make_partitions_v1(3);
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
+        SET LOCAL lock_timeout TO DEFAULT;
+    END IF;
     -- Locking the row makes a late renewal wait and then find nothing.
     SELECT array_agg(id) INTO dead FROM (
         SELECT id FROM processes WHERE lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED) p;
     SELECT array_agg(id) INTO ids FROM (
         SELECT h.id FROM holds h
         WHERE h.expired_at IS NULL
-          AND (h.process_id = ANY (dead) OR NOT EXISTS (SELECT 1 FROM processes p WHERE p.id = h.process_id))
+          -- A process that was called dead and came back makes holds before it registers anew.
+          AND (h.process_id = ANY (dead)
+               OR h.created_at < clock_timestamp() - interval '15 seconds'
+                  AND NOT EXISTS (SELECT 1 FROM processes p WHERE p.id = h.process_id))
         ORDER BY h.id LIMIT p_most) h;
     IF ids IS NOT NULL THEN
         PERFORM 1 FROM accounts WHERE id IN (SELECT account_id FROM holds WHERE id = ANY (ids))

@@ -1,0 +1,80 @@
+"""Models are found by id and alias, and answer for the engine that serves them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from minitoolai.core.catalog import SEED_CHAT_MODELS, Catalog, ChatModel, by_id, served_by
+from minitoolai.core.errors import ModelNotFound, NoEngine
+from minitoolai.core.money import format_usd
+from minitoolai.core.pricing import TokenPrices
+
+#: Contract §5.
+SEED_PRICES = {
+    "gpt-4o-mini": ("0.15", "0.6"),
+    "gpt-4o": ("2.5", "10"),
+    "gpt-4.1": ("2", "8"),
+    "gpt-4.1-mini": ("0.4", "1.6"),
+    "gpt-4.1-nano": ("0.1", "0.4"),
+}
+
+
+def model(name: str, *, engine: str | None = "e", aliases: tuple[str, ...] = (), upstream: str | None = None) -> ChatModel:
+    """A model."""
+    return ChatModel(name, TokenPrices(1, 2), 1000, 100, engine=engine, aliases=aliases, upstream=upstream)
+
+
+def test_the_seed_models_cost_what_the_seed_says() -> None:
+    """Names, order and prices."""
+    shown = {
+        each.id: (format_usd(each.prices.input_nusd_per_1m), format_usd(each.prices.output_nusd_per_1m))
+        for each in SEED_CHAT_MODELS
+    }
+    assert list(shown.items()) == list(SEED_PRICES.items())
+
+
+def test_a_model_is_found_by_id_and_by_alias() -> None:
+    """The same model under both names."""
+    catalog = Catalog([model("a", aliases=("a-2024",)), model("b")])
+    assert catalog.chat_model("a-2024") is catalog.chat_model("a")
+    assert catalog.ids() == ["a", "b"]
+
+
+def test_an_id_comes_before_an_alias_and_the_first_alias_before_the_next() -> None:
+    """A model cannot take another's name."""
+    catalog = Catalog([model("a", aliases=("b", "c")), model("b", aliases=("c",))])
+    assert catalog.chat_model("b").id == "b"
+    assert catalog.chat_model("c").id == "a"
+
+
+def test_an_unknown_model_is_not_found() -> None:
+    """The error names it."""
+    with pytest.raises(ModelNotFound) as caught:
+        Catalog([model("a")]).chat_model("gpt-9")
+    assert caught.value.param == "model"
+    assert "'gpt-9'" in caught.value.message
+
+
+def test_a_model_without_an_engine_is_known_and_not_served() -> None:
+    """503 and not 404: it may come back."""
+    catalog = Catalog([model("a", engine=None), model("b")])
+    with pytest.raises(NoEngine) as caught:
+        catalog.chat_model("a")
+    assert caught.value.retry_after_s == 60
+    assert catalog.served() == [catalog.chat_model("b")]
+
+
+def test_models_without_an_engine_are_given_one() -> None:
+    """Those that have one keep it, and are no starters."""
+    given = list(served_by([model("a", engine=None), model("b", engine="own")], "local", starter=True))
+    assert [(each.engine, each.starter) for each in given] == [("local", True), ("own", False)]
+    assert not next(iter(served_by([model("a", engine=None)], "local"))).starter
+    assert by_id(given) == {"a": given[0], "b": given[1]}
+
+
+def test_a_model_may_have_another_name_at_its_engine() -> None:
+    """By default it has the same."""
+    assert model("a").upstream_id == "a"
+    assert replace(model("a"), upstream="llama3.2:1b").upstream_id == "llama3.2:1b"
