@@ -6,14 +6,14 @@ Both take OpenAI's body; they differ in what they do when the body is silent, an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from minitoolai.core.errors import InvalidJson, InvalidValue
+from minitoolai.core.errors import InvalidAmount, InvalidJson, InvalidValue
 from minitoolai.core.inference import MAX_CHOICES, PASSED_FIELDS, PRICED_FIELDS, READ_FIELDS, ChatRequest
-from minitoolai.core.money import format_usd
+from minitoolai.core.money import format_usd, parse_usd
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange, Headers
 from minitoolai.services.access import Access
@@ -123,6 +123,11 @@ class _Endpoint:
         principal = await self._access.identify(exchange.header(b"authorization"))
         raw = await exchange.json_body(self._max_body_bytes)
         request, ignored = parse_chat(raw, self._surface)
+        cap = exchange.header(b"x-max-cost")
+        if cap is not None:
+            request = replace(request, max_cost_nusd=_cap(cap))
+        if exchange.header(b"idempotency-key") is not None:
+            ignored = f"{ignored}, idempotency-key".removeprefix(", ")
         headers: Headers = [(b"x-minitoolai-ignored", ignored.encode())] if ignored else []
         if request.stream:
             sink = exchange.event_stream(headers)
@@ -169,6 +174,15 @@ def parse_chat(raw: bytes, surface: Surface) -> tuple[ChatRequest, str]:
     unknown = fields.keys() - PASSED_FIELDS - READ_FIELDS - PRICED_FIELDS.keys()
     shown = sorted(name for name in unknown if _FIELD_NAME.fullmatch(name))[:MOST_IGNORED_SHOWN]
     return request, ", ".join(shown)
+
+
+def _cap(text: str) -> int:
+    try:
+        return parse_usd(text)
+    except InvalidAmount as error:
+        raise InvalidValue(
+            param="x-max-cost", why=f"it is an amount in USD, like 0.01; {error.facts['why']}."
+        ) from None
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import msgspec
 from minitoolai.core.catalog import Catalog, ChatModel
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange
-from minitoolai.services.access import Access
+from minitoolai.services.access import Access, check_model
 
 #: OpenAI's field for a model's birth: nothing here knows it.
 _UNKNOWN_DATE = 0
@@ -26,8 +26,9 @@ def add_models(routes: Routes, access: Access, catalog: Catalog) -> None:
         await exchange.reply(200, _encode({"object": "list", "data": [_shown(model) for model in allowed]}))
 
     async def one(exchange: Exchange) -> None:
-        await access.identify(exchange.header(b"authorization"))
+        principal = await access.identify(exchange.header(b"authorization"))
         model = catalog.chat_model(exchange.path.removeprefix("/v1/models/"))
+        check_model(principal, model)
         await exchange.reply(200, _encode(_shown(model)))
 
     routes.add("GET", "/v1/models", models)

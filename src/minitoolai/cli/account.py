@@ -14,8 +14,8 @@ from minitoolai.storage.accounts import PgAccounts
 if TYPE_CHECKING:
     from minitoolai.cli.main import Commands
 
-#: As the database's own check.
-MAX_NAME = 200
+#: Characters of an account's name, and of a credit's id, as the database checks them.
+MAX_NAME = MAX_ID = 200
 
 
 def add_to(commands: Commands) -> None:
@@ -52,12 +52,7 @@ async def _create(context: Context, options: argparse.Namespace) -> None:
     amount = parse_usd(options.credit) if options.credit is not None else 0
     async with context.database() as database:
         accounts = PgAccounts(database)
-        account = await accounts.create(name, actor=context.actor)
-        if amount:
-            answer = await accounts.credit(
-                name, amount, credit_id=f"create {name}", transfer_id=new_call_id(), actor=context.actor
-            )
-            account = answer.account
+        account = await accounts.create(name, amount, transfer_id=new_call_id(), actor=context.actor)
     context.say(shown(account), f"made account {account.name} with {format_usd(account.balance)} USD")
 
 
@@ -65,6 +60,8 @@ async def _credit(context: Context, options: argparse.Namespace) -> None:
     amount = parse_usd(options.amount)
     if amount == 0:
         raise CommandFailed("a credit of 0 moves nothing: give an amount")
+    if not 1 <= len(options.id) <= MAX_ID or not options.id.isprintable():
+        raise CommandFailed(f"a credit's id has 1 to {MAX_ID} printable characters")
     async with context.database() as database:
         answer = await PgAccounts(database).credit(
             options.name, amount, credit_id=options.id, transfer_id=new_call_id(), actor=context.actor

@@ -36,7 +36,8 @@ class Context:
     @classmethod
     def of(cls, options: argparse.Namespace) -> Context:
         """Return the context of parsed `options`. Raises `ConfigInvalid`."""
-        settings = load_settings(os.environ, options.config)
+        named = os.environ.get("MINITOOLAI_CONFIG")
+        settings = load_settings(os.environ, options.config or (Path(named) if named else None))
         return cls(settings, data_dir(os.environ, options.data_dir), os.environ, options.json)
 
     @property
@@ -79,6 +80,14 @@ def common(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     command.add_argument("--config", type=Path, metavar="FILE", help="settings (default: minitoolai.toml)")
     command.add_argument("--data-dir", type=Path, metavar="DIR", help="data folder (default: the user's own)")
     return command
+
+
+def positive(text: str) -> int:
+    """Return the number in `text`, from 1 to what the database holds (for argparse)."""
+    number = int(text)
+    if not 1 <= number < 2**63:
+        raise argparse.ArgumentTypeError("must be a number from 1 up")
+    return number
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from minitoolai.cli.context import CommandFailed, Context, common, moment, table
+from minitoolai.cli.context import CommandFailed, Context, common, moment, positive, table
 from minitoolai.core.access import KEY_BYTES, key_digest, key_hint, make_key
 from minitoolai.core.accounts import KeyView
 from minitoolai.core.catalog import Catalog
@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
     create.add_argument("--expires", metavar="DATE", help="when it ends: 2027-01-31 or 2027-01-31T12:00Z (UTC)")
     create.set_defaults(run=_create)
     revoke = common(family.add_parser("revoke", help="revoke a key at once and for good"))
-    revoke.add_argument("id", type=int)
+    revoke.add_argument("id", type=positive)
     revoke.set_defaults(run=_revoke)
     listing = common(family.add_parser("list", help="list keys"))
     listing.add_argument("--account", metavar="NAME")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from minitoolai.cli.context import CommandFailed, Context, common, moment, table
+from minitoolai.cli.context import CommandFailed, Context, common, moment, positive, table
 from minitoolai.core.money import format_usd
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.verify import verify_ledger
@@ -23,7 +23,7 @@ def add_to(commands: Commands) -> None:
     verify.set_defaults(run=_verify)
     statement = common(family.add_parser("statement", help="an account's newest movements"))
     statement.add_argument("name")
-    statement.add_argument("--most", type=int, default=50, metavar="N", help="so many movements (default 50)")
+    statement.add_argument("--most", type=positive, default=50, metavar="N", help="so many movements (default 50)")
     statement.set_defaults(run=_statement)
 
 

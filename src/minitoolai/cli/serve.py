@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from minitoolai.cli.context import Context, common
+from minitoolai.cli.context import CommandFailed, Context, common
 from minitoolai.runtime.serve import ServeOptions, serve
+from minitoolai.runtime.settings import ServerSettings
 from minitoolai.runtime.telemetry import start_logging
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ async def _run(context: Context, options: argparse.Namespace) -> None:
     start_logging()
     chosen = {name: getattr(options, name) for name in ("host", "port", "workers")}
     given = {name: value for name, value in chosen.items() if value is not None}
-    server = msgspec.structs.replace(context.settings.server, **given)
+    try:
+        server = msgspec.convert({**msgspec.to_builtins(context.settings.server), **given}, ServerSettings)
+    except msgspec.ValidationError as error:
+        raise CommandFailed(f"{' '.join(f'--{name} {value}' for name, value in given.items())}: {error}") from None
     settings = msgspec.structs.replace(context.settings, server=server)
     context = replace(context, settings=settings)
     await serve(ServeOptions(context.settings, context.data_dir, context.environment))

@@ -94,16 +94,21 @@ class InvalidApiKey(ApiError):
 
 
 class InsufficientCredit(ApiError):
-    """This call needs up to {needed} USD and {available} USD are available on the account. Top up, or send a smaller
-    max_completion_tokens or shorter messages."""
+    """This call has to set aside {needed} USD and {available} USD are available on the account. Top up, or send a
+    smaller max_completion_tokens or shorter messages."""
 
     type = "insufficient_quota"
     code = "insufficient_credit"
 
 
 class KeyLimitReached(InsufficientCredit):
-    """This call needs up to {needed} USD and this key may still spend {available} USD. Raise the key's limit, use
+    """This call has to set aside {needed} USD and this key may still spend {available} USD. Raise the key's limit, use
     another key, or send a smaller max_completion_tokens."""
+
+
+class CostCapExceeded(InsufficientCredit):
+    """This call may cost up to {needed} USD, more than the {cap} USD that x-max-cost allows. Raise the cap, or send a
+    smaller max_completion_tokens or shorter messages."""
 
 
 class PermissionDenied(ApiError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 #: Fields of OpenAI's chat body that are handed to an engine untouched
 #: (https://platform.openai.com/docs/api-reference/chat/create). Those that the gateway reads are not in the list.
@@ -65,6 +65,8 @@ class ChatRequest:
     include_usage: bool
     #: Whether every chunk must have the fields of the seed document's sample.
     seed_fields: bool
+    #: The most that the caller lets the call cost, in nano-dollars (`x-max-cost`); None: no cap.
+    max_cost_nusd: int | None = None
 
 
 def parse_usage(reported: object) -> Usage | None:
@@ -75,11 +77,15 @@ def parse_usage(reported: object) -> Usage | None:
     """
     if not isinstance(reported, dict):
         return None
-    counts = [reported.get("prompt_tokens"), reported.get("completion_tokens")]
-    for count in counts:
-        if type(count) is not int or not 0 <= count <= MAX_PLAUSIBLE_TOKENS:
-            return None
-    return Usage(counts[0], counts[1], reported)
+    prompt, completion = reported.get("prompt_tokens"), reported.get("completion_tokens")
+    if not (_is_count(prompt) and _is_count(completion)):
+        return None
+    return Usage(prompt, completion, reported)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    """Whether a count can be billed from: a whole number, and no truth value."""
+    return type(value) is int and 0 <= value <= MAX_PLAUSIBLE_TOKENS
 
 
 def usage_object(usage: Usage, cost_usd: float, *, details: bool) -> dict[str, Any]:

@@ -252,12 +252,7 @@ def partial_content(raw: bytes) -> str:
 
 def _has_seed_fields(chunk: dict[str, Any]) -> bool:
     choice = chunk["choices"][0]
-    return (
-        "service_tier" in chunk
-        and "system_fingerprint" in chunk
-        and "usage" in chunk
-        and "logprobs" in choice
-    )
+    return "service_tier" in chunk and "system_fingerprint" in chunk and "usage" in chunk and "logprobs" in choice
 
 
 def _with_seed_fields(chunk: dict[str, Any]) -> dict[str, Any]:

@@ -102,4 +102,10 @@ def _price(name: str, text: str | None, default: int) -> int:
 def _as_starter(model: ChatModel) -> ChatModel:
     if not model.starter:
         return model
-    return replace(model, upstream=STARTER_ALIAS, context_tokens=STARTER_CONTEXT_TOKENS)
+    return replace(
+        model,
+        upstream=STARTER_ALIAS,
+        context_tokens=STARTER_CONTEXT_TOKENS,
+        max_completion_tokens=STARTER_CONTEXT_TOKENS,
+        o200k=False,
+    )

@@ -27,6 +27,8 @@ DEFAULT_FILE = "minitoolai.toml"
 _PREFIX = "MINITOOLAI_"
 #: Variables with the prefix that are not settings: they are read by commands.
 _NOT_SETTINGS = frozenset({"MINITOOLAI_DATA_DIR", "MINITOOLAI_API_KEY", "MINITOOLAI_CONFIG"})
+#: Ends the names of settings that hold an amount: exact text, never a binary fraction.
+_PRICE = "_usd_per_1m"
 _ENGINES = {"openai": OpenAIEngineSettings, "llama": LlamaEngineSettings}
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -37,8 +39,10 @@ def load_settings(environment: Mapping[str, str], file: Path | None = None) -> S
     Raises `ConfigInvalid` naming the file or variable, the key and the remedy.
     """
     tree = _read(file)
-    source = str(file or DEFAULT_FILE)
-    _override(tree, environment)
+    overridden = _override(tree, environment)
+    source = (
+        str(file or DEFAULT_FILE) if tree and not overridden else f"{file or DEFAULT_FILE} and {_PREFIX}… variables"
+    )
     _check_keys(tree, source)
     try:
         settings = msgspec.convert(tree, Settings, strict=True)
@@ -74,8 +78,9 @@ def _read(file: Path | None) -> dict[str, Any]:
         raise ConfigInvalid(source=str(path), why=f"is not TOML: {error}") from None
 
 
-def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Put MINITOOLAI_SECTION__KEY variables over the file, and understand the two that others set."""
+def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> bool:
+    """Put MINITOOLAI_SECTION__KEY variables over the file, and understand those that others set; whether any was."""
+    overridden = False
     if environment.get("DATABASE_URL"):
         tree.setdefault("database", {}).setdefault("url", environment["DATABASE_URL"])
     for name, text in sorted(environment.items()):
@@ -87,7 +92,9 @@ def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
             table = table.setdefault(step, {})
             if not isinstance(table, dict):
                 raise ConfigInvalid(source=name, why=f"'{step}' is not a table")
-        table[key] = _scalar(text)
+        table[key] = text if key.endswith(_PRICE) else _scalar(text)
+        overridden = True
+    return overridden
 
 
 def _scalar(text: str) -> object:

@@ -57,6 +57,7 @@ async def serve(options: ServeOptions) -> None:
     with contextlib.suppress(Stopping):
         async with Supervisor() as supervisor:
             listener = bind(settings.server.host, settings.server.port)
+            supervisor.before_stop = listener.close  # new callers are refused at once, and not kept waiting
             try:
                 await _run(options, supervisor, listener)
             except ChildFailed as error:

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from types import TracebackType
 from typing import Any
@@ -36,6 +36,8 @@ class Supervisor:
     """Runs children until it is told to stop. As a context manager it handles the signals and stops at the end."""
 
     def __init__(self) -> None:
+        #: Called when stopping begins, before any child is told.
+        self.before_stop: Callable[[], None] = lambda: None
         self._children: list[Child] = []
         self._asked_to_stop = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -143,6 +145,7 @@ class Supervisor:
                 child.first_ready.set_exception(Stopping(f"{child.name} was not ready yet: stopping"))
 
     async def _stop_all(self) -> None:
+        self.before_stop()
         numbered = list(enumerate(reversed(self._children)))
         for _, batch in groupby(numbered, key=lambda pair: pair[1].spec.together or pair[0]):
             await asyncio.gather(*(self._end(child) for _, child in batch))

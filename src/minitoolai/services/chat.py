@@ -13,25 +13,24 @@ from uuid import UUID
 import msgspec
 
 from minitoolai.core.access import Principal
-from minitoolai.core.catalog import Catalog, ChatModel
+from minitoolai.core.catalog import Catalog
 from minitoolai.core.errors import (
     ApiError,
     CallerLeft,
-    ContextLengthExceeded,
     InsufficientCredit,
-    InvalidValue,
     MiniToolError,
     NoEngine,
     ServerError,
     UpstreamError,
     UpstreamTimeout,
 )
-from minitoolai.core.inference import MIN_COMPLETION_TOKENS, ChatRequest, Usage, parse_usage, usage_object
+from minitoolai.core.inference import ChatRequest, Usage, parse_usage, usage_object
 from minitoolai.core.ledger import CallOutcome, Settled, Settlement
 from minitoolai.core.money import NUSD_PER_USD
 from minitoolai.core.sse import DONE, ChatScanner, SseError, delta_texts, event, partial_content, usage_chunk
-from minitoolai.core.tokens import count_prompt, count_text, prompt_tokens_bound
+from minitoolai.core.tokens import count_text
 from minitoolai.services.access import check_model
+from minitoolai.services.bounds import Bounds
 from minitoolai.services.calls import KeepAlive, OpenCall, OpenCalls
 from minitoolai.services.metering import Hold, Metering, settled_soon
 from minitoolai.services.ports import ChatEngine, EngineReply, ReplySink
@@ -90,11 +89,12 @@ class Chat:
         engine = self._engines.get(model.engine or "")
         if engine is None:
             raise NoEngine(param="model", model=model.id, retry_after_s=30)
-        bounds = _Bounds(model, request)
+        bounds = Bounds(model, request)
         last = self._last_available.get(principal.account_id)
         large = last is not None and bounds.wanted_nusd() * LARGE_SHARE > last
         if large or bounds.prompt_tokens > min(model.context_tokens, LONG_PROMPT_BYTES):
             await bounds.count_exactly(engine)
+        await bounds.check_cap(engine)
         try:
             hold = await self._hold(principal, call_id, bounds, engine)
         except InsufficientCredit:
@@ -107,7 +107,7 @@ class Chat:
         self._last_available[principal.account_id] = hold.available_nusd
         return _ChatCall(bounds, engine, hold, self._calls)
 
-    async def _hold(self, principal: Principal, call_id: UUID, bounds: _Bounds, engine: ChatEngine) -> Hold:
+    async def _hold(self, principal: Principal, call_id: UUID, bounds: Bounds, engine: ChatEngine) -> Hold:
         return await self._metering.hold(
             principal,
             call_id,
@@ -118,67 +118,10 @@ class Chat:
         )
 
 
-class _Bounds:
-    """The most that a call may use: prompt tokens from its bytes until they are counted, completion tokens asked."""
-
-    def __init__(self, model: ChatModel, request: ChatRequest) -> None:
-        self.model = model
-        self.request = request
-        self.prompt_tokens = prompt_tokens_bound(request.body_bytes)
-        self.exact = False
-        self._counted: int | None = None
-        asked = request.max_completion_tokens
-        if asked is not None and asked > model.max_completion_tokens:
-            raise InvalidValue(
-                param="max_completion_tokens",
-                why=f"the model '{model.id}' writes at most {model.max_completion_tokens} tokens, not {asked}.",
-            )
-        self.completion_tokens = asked or min(request.default_completion_tokens, model.max_completion_tokens)
-
-    async def count_exactly(self, engine: ChatEngine) -> None:
-        """Replace the bound by the engine's count. Raises `ContextLengthExceeded`."""
-        self.prompt_tokens = min(self.prompt_tokens, await engine.count_prompt(self.model, self.request))
-        self.exact = True
-        if self.prompt_tokens > self.model.context_tokens:
-            raise ContextLengthExceeded(
-                param="messages",
-                prompt_tokens=self.prompt_tokens,
-                context_tokens=self.model.context_tokens,
-                model=self.model.id,
-            )
-
-    def count_prompt(self) -> int:
-        """Return the prompt's tokens in OpenAI's vocabulary: what a cut call is charged whose engine did not count."""
-        if self._counted is None:
-            self._counted = count_prompt(self.request.body)
-        return self._counted
-
-    def cost_nusd(self, completion_tokens: int) -> int:
-        """Return the largest cost with so many completion tokens for each choice."""
-        return self.model.prices.cost_nusd(self.prompt_tokens, completion_tokens * self.request.choices)
-
-    def wanted_nusd(self) -> int:
-        """Return the largest possible cost."""
-        return self.cost_nusd(self.completion_tokens)
-
-    def min_nusd(self) -> int:
-        """Return the least to hold: all of it for a limit that the caller set, else enough for a short answer."""
-        if self.request.max_completion_tokens is not None:
-            return self.wanted_nusd()
-        return self.cost_nusd(min(self.completion_tokens, MIN_COMPLETION_TOKENS))
-
-    def affordable_tokens(self, granted_nusd: int) -> int:
-        """Return the completion tokens for each choice that `granted_nusd` pays for."""
-        if granted_nusd >= self.wanted_nusd():
-            return self.completion_tokens
-        paid = self.model.prices.affordable_completion_tokens(self.prompt_tokens, granted_nusd)
-        return max(1, min(self.completion_tokens, paid // self.request.choices))
-
-
 class _ChatCall:
     """A call between its hold and its settlement. Leaving its `with` block settles it in every case."""
 
-    def __init__(self, bounds: _Bounds, engine: ChatEngine, hold: Hold, calls: OpenCalls) -> None:
+    def __init__(self, bounds: Bounds, engine: ChatEngine, hold: Hold, calls: OpenCalls) -> None:
         self._bounds = bounds
         self._model = bounds.model
         self._request = bounds.request

@@ -32,14 +32,19 @@ class PgAccounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, name: str, *, actor: str) -> AccountView:
-        """Make an account. Raises `AccountExists`."""
+    async def create(
+        self, name: str, credit_nusd: int = 0, *, transfer_id: UUID | None = None, actor: str
+    ) -> AccountView:
+        """Make an account, with credit to begin with where `transfer_id` is given. Raises `AccountExists`."""
         async with self._database.transaction() as connection:
             try:
-                await connection.execute("INSERT INTO accounts (name) VALUES ($1)", name)
+                account_id = await connection.fetchval("INSERT INTO accounts (name) VALUES ($1) RETURNING id", name)
             except asyncpg.UniqueViolationError:
                 raise AccountExists(name=name) from None
             await _audit(connection, actor, "account.create", name, {})
+            if credit_nusd and transfer_id is not None:
+                credit_id = f"account {account_id}: first credit"
+                await _credit(connection, name, credit_nusd, credit_id=credit_id, transfer_id=transfer_id, actor=actor)
             return await _account(connection, name)
 
     async def credit(
@@ -50,32 +55,9 @@ class PgAccounts:
         Raises `AccountNotFound`, and `CreditConflict` when the id was used for another credit.
         """
         async with self._database.transaction() as connection:
-            account = await _account(connection, name)
-            inserted = await connection.fetchval(
-                "INSERT INTO credits (id, account_id, amount, transfer_id) VALUES ($1, $2, $3, $4) "
-                "ON CONFLICT (id) DO NOTHING RETURNING id",
-                credit_id, account.id, amount_nusd, transfer_id,
-            )  # fmt: skip
-            if inserted is None:
-                before = await connection.fetchrow(
-                    "SELECT c.amount, a.name FROM credits c JOIN accounts a ON a.id = c.account_id WHERE c.id = $1",
-                    credit_id,
-                )
-                if before["amount"] != amount_nusd or before["name"] != name:
-                    raise CreditConflict(
-                        credit_id=credit_id, amount=format_usd(before["amount"]), account=before["name"]
-                    )
-                return CreditAnswer(created=False, account=account)
-            await connection.execute(
-                "INSERT INTO transfers (id, kind, debit, credit, amount) VALUES ($1, $2, $3, $4, $5)",
-                transfer_id, TransferKind.CREDIT, SystemAccount.GRANTS, account.id, amount_nusd,
-            )  # fmt: skip
-            await connection.execute(
-                "UPDATE accounts SET balance = balance + $2 WHERE id = $1", account.id, amount_nusd
+            return await _credit(
+                connection, name, amount_nusd, credit_id=credit_id, transfer_id=transfer_id, actor=actor
             )
-            details = {"amount": format_usd(amount_nusd), "id": credit_id}
-            await _audit(connection, actor, "account.credit", name, details)
-            return CreditAnswer(created=True, account=await _account(connection, name))
 
     async def suspend(self, name: str, *, suspended: bool, actor: str) -> AccountView:
         """Stop an account's paid calls at once, or let them go on. Raises `AccountNotFound`."""
@@ -181,3 +163,37 @@ async def _audit(
     connection: asyncpg.Connection[Any], actor: str, action: str, subject: str, details: dict[str, Any]
 ) -> None:
     await connection.execute(_AUDIT, actor, action, subject, json.dumps(details))
+
+
+async def _credit(
+    connection: asyncpg.Connection[Any],
+    name: str,
+    amount_nusd: int,
+    *,
+    credit_id: str,
+    transfer_id: UUID,
+    actor: str,
+) -> CreditAnswer:
+    """Give credit inside the transaction of `connection`; see `PgAccounts.credit`."""
+    account = await _account(connection, name)
+    inserted = await connection.fetchval(
+        "INSERT INTO credits (id, account_id, amount, transfer_id) VALUES ($1, $2, $3, $4) "
+        "ON CONFLICT (id) DO NOTHING RETURNING id",
+        credit_id, account.id, amount_nusd, transfer_id,
+    )  # fmt: skip
+    if inserted is None:
+        before = await connection.fetchrow(
+            "SELECT c.amount, a.name FROM credits c JOIN accounts a ON a.id = c.account_id WHERE c.id = $1",
+            credit_id,
+        )
+        if before["amount"] != amount_nusd or before["name"] != name:
+            raise CreditConflict(credit_id=credit_id, amount=format_usd(before["amount"]), account=before["name"])
+        return CreditAnswer(created=False, account=account)
+    await connection.execute(
+        "INSERT INTO transfers (id, kind, debit, credit, amount) VALUES ($1, $2, $3, $4, $5)",
+        transfer_id, TransferKind.CREDIT, SystemAccount.GRANTS, account.id, amount_nusd,
+    )  # fmt: skip
+    await connection.execute("UPDATE accounts SET balance = balance + $2 WHERE id = $1", account.id, amount_nusd)
+    details = {"amount": format_usd(amount_nusd), "id": credit_id}
+    await _audit(connection, actor, "account.credit", name, details)
+    return CreditAnswer(created=True, account=await _account(connection, name))
