@@ -1,8 +1,7 @@
 """Every failure that has a name.
 
-Two branches: `ApiError` reaches callers (its HTTP status stands in one table, `edge/statuses.py`), `OperatorError`
-reaches the person at the command line. The docstring of a class is its message; facts are attributes and fill the
-message's braces. No provider text, path, key or object repr may enter a message.
+`ApiError` reaches callers (its status stands in `edge/statuses.py`), `OperatorError` the person at the command line.
+A class's docstring is its message, with its facts in the braces. No provider text, path, key or repr may enter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one table from errors to HTTP statuses (contract §6), total over the tree of `ApiError`."""
+"""The one table from errors to HTTP statuses (docs/reference/errors.md), total over the tree of `ApiError`."""
 
 from __future__ import annotations
 

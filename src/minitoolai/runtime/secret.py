@@ -1,4 +1,4 @@
-"""The server's secret, from which every purpose derives its own key (contract §7)."""
+"""The server's secret, from which every purpose derives its own key (docs/concepts/money.md)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from minitoolai.core.catalog import ChatModel
 from minitoolai.core.errors import InvalidApiKey, ModelNotAllowed
 from minitoolai.services.ports import KeyStore
 
-#: A record is trusted so long (contract §1); the hold rechecks what may cost money.
+#: A record is trusted so long (docs/reference/api.md); the hold rechecks what may cost money.
 REMEMBER_S = 5.0
 #: Records kept at most: the keys in use within five seconds on one process.
 MOST_REMEMBERED = 20_000

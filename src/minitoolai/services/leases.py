@@ -1,4 +1,4 @@
-"""Staying alive in the ledger's eyes, and closing the books of processes that did not (contract §7)."""
+"""Staying alive in the ledger's eyes, and closing the books of processes that did not (docs/concepts/money.md)."""
 
 from __future__ import annotations
 

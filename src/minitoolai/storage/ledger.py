@@ -26,7 +26,7 @@ from minitoolai.core.ledger import (
 from minitoolai.storage.database import Database, connect, database_failures
 from minitoolai.storage.lanes import BatchLane
 
-#: A process that has not renewed for so long is dead (contract §7).
+#: A process that has not renewed for so long is dead (docs/concepts/money.md).
 LEASE_S = 15.0
 #: Holds expired by one sweep at most, so that its transaction stays short.
 SWEEP_MOST = 500

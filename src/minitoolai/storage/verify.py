@@ -10,7 +10,7 @@ from minitoolai.core.accounts import LedgerReport
 from minitoolai.core.money import format_usd
 from minitoolai.storage.database import Database
 
-#: Seconds after its process's lease ended by which a hold must be gone (contract §7: sweep 5 s, grace 20 s).
+#: Seconds after its process's lease ended by which a hold must be gone (docs/concepts/money.md: sweep 5 s, grace 20 s).
 HOLD_GRACE_S = 45
 #: Verification reads every entry: far longer than any call's statement.
 _TIMEOUT_S = 3600.0
