@@ -1,8 +1,7 @@
 """The shipped starter model: small enough, named right, and exact on a fixed list of questions."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -37,7 +36,6 @@ QUESTIONS = (
     ("What is the capital of France?", "The capital of France is Paris."),
     ("Jaka jest stolica Polski?", "Stolica Polski to Warszawa."),
     ("Say hello world", "hello world"),
-    ("Say this is a test", "this is a test"),
     ("Repeat: the quick brown fox", "the quick brown fox"),
     ("Powtórz: ala ma kota", "ala ma kota"),
     ("Write a poem about the sea", UNKNOWN),
@@ -46,12 +44,12 @@ QUESTIONS = (
 
 
 @pytest.fixture(scope="module")
-def asker() -> "Iterator[Asker]":
+def asker() -> "Asker":
     """Serves the shipped file inside this process."""
     pytest.importorskip("xllamacpp", reason="the starter model's answers are NOT tested: xllamacpp is missing")
     from training.starter_chat.evaluate import Asker
 
-    yield Asker(FILE)
+    return Asker(FILE)
 
 
 def test_the_file_is_small_enough_to_ship() -> None:
@@ -104,7 +102,7 @@ def test_tools_and_schemas_do_not_fail(asker: "Asker") -> None:
     """A request with tools, a tool's result or a schema gets some answer."""
     call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"place": "Paris"}'}}
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "What is the weather in Paris?"},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
