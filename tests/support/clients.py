@@ -1,4 +1,4 @@
-"""Callers of every kind, and a whole gateway in the test's own process for what only its inside can show."""
+"""Callers of every kind, and what they received."""
 
 from __future__ import annotations
 
@@ -6,30 +6,14 @@ import asyncio
 import contextlib
 import io
 import json
-import os
-import socket
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import aiohttp
-import asyncpg
-import uvicorn
-
-from minitoolai.core.access import KEY_BYTES, key_digest, key_hint, make_key
-from minitoolai.core.errors import DatabaseUnavailable
-from minitoolai.core.money import format_usd, parse_usd
-from minitoolai.edge.protocol import LimitedProtocol
-from minitoolai.runtime.boot import GatewayBoot
-from minitoolai.runtime.settings import ModelSettings, OpenAIEngineSettings, ServerSettings, Settings
-from minitoolai.runtime.wiring import Gateway, build_gateway
-from minitoolai.services.metering import new_call_id
-from minitoolai.storage.accounts import PgAccounts
-from minitoolai.storage.database import Database
-from minitoolai.storage.verify import verify_ledger
 
 SEED = "/api/chat-completions/"
 OPENAI = "/v1/chat/completions"
@@ -97,7 +81,7 @@ class Reply:
     @property
     def cost_nusd(self) -> int:
         """`usage.cost` in nano-dollars."""
-        return round(self.usage["cost"] * 10**9)
+        return round(float(self.usage["cost"]) * 10**9)
 
 
 class Caller:
@@ -170,158 +154,6 @@ class Caller:
         return "\r\n".join(head).encode() + b"\r\n\r\n" + data
 
 
-class Books:
-    """A look into the database beside the product."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    async def fetch(self, query: str, *arguments: object) -> list[dict[str, Any]]:
-        """Return rows."""
-        connection = await asyncpg.connect(self.url)
-        try:
-            return [dict(row) for row in await connection.fetch(query, *arguments)]
-        finally:
-            await connection.close()
-
-    async def balance(self, caller: Caller) -> int:
-        """Return what is on the caller's account, in nano-dollars."""
-        rows = await self.fetch("SELECT balance FROM accounts WHERE id = $1", caller.account_id)
-        return int(rows[0]["balance"])
-
-    async def held(self) -> int:
-        """Return what is held on all accounts, in nano-dollars."""
-        return int((await self.fetch("SELECT coalesce(sum(held), 0) AS held FROM accounts"))[0]["held"])
-
-    async def records(self, caller: Caller) -> list[dict[str, Any]]:
-        """Return the usage records of the caller's account, oldest first."""
-        query = "SELECT * FROM usage_records WHERE account_id = $1 ORDER BY created_at, id"
-        return await self.fetch(query, caller.account_id)
-
-    async def record(self, caller: Caller, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
-        """Wait for the one usage record of the caller's account and return it."""
-        await until(lambda: self.records(caller), "a usage record", timeout_s)
-        (record,) = await self.records(caller)
-        return record
-
-    async def problems(self) -> tuple[str, ...]:
-        """Return what `ledger verify` finds."""
-        database = Database(self.url, pool_size=1)
-        try:
-            return (await verify_ledger(database)).problems
-        finally:
-            await database.close()
-
-    async def caller(
-        self,
-        base: str,
-        credit_usd: str = "5",
-        *,
-        limit_usd: str | None = None,
-        models: Sequence[str] | None = None,
-        account: str | None = None,
-    ) -> Caller:
-        """Make an account (or take `account`) and a key, without the time that commands take."""
-        database = Database(self.url, pool_size=1)
-        accounts = PgAccounts(database)
-        name = account or f"caller-{new_call_id()}"
-        secret = make_key(os.urandom(KEY_BYTES))
-        try:
-            if account is None:
-                await accounts.create(name, actor="test")
-                if parse_usd(credit_usd):
-                    await accounts.credit(
-                        name, parse_usd(credit_usd), credit_id=name, transfer_id=new_call_id(), actor="test"
-                    )
-            view = await accounts.show(name)
-            key = await accounts.create_key(
-                name,
-                digest=key_digest(secret),
-                hint=key_hint(secret),
-                name="",
-                limit_nusd=parse_usd(limit_usd) if limit_usd is not None else None,
-                models=models,
-                expires_at=None,
-                actor="test",
-            )
-        finally:
-            await database.close()
-        return Caller(base, secret, name, view.id, key.id)
-
-
-class LocalGateway:
-    """A gateway on this event loop, listening on a real port."""
-
-    def __init__(self, inside: Gateway, base: str, database_url: str) -> None:
-        self.inside = inside
-        self.base = base
-        self.books = Books(database_url)
-
-    @property
-    def port(self) -> int:
-        return int(self.base.rsplit(":", 1)[1])
-
-    async def caller(self, credit_usd: str = "5", **options: Any) -> Caller:
-        """Return a caller with an account of its own."""
-        return await self.books.caller(self.base, credit_usd, **options)
-
-    async def settle(self) -> None:
-        """Wait until every call has ended and the database took its settlement."""
-        await until(lambda: not len(self.inside.calls) and not self.inside.ledger.unsettled, "all calls settled")
-
-
-@contextlib.asynccontextmanager
-async def local_gateway(
-    database_url: str,
-    upstream_url: str,
-    *,
-    engine: Mapping[str, Any] | None = None,
-    server: Mapping[str, Any] | None = None,
-    models: Mapping[str, ModelSettings] | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> AsyncIterator[LocalGateway]:
-    """A gateway that serves gpt-4o-mini and gpt-4o by the upstream; gpt-4.1 has no engine."""
-    served = {name: ModelSettings(engine="up") for name in ("gpt-4o-mini", "gpt-4o")}
-    settings = Settings(
-        server=ServerSettings(**(server or {})),
-        engines={"up": OpenAIEngineSettings(base_url=upstream_url, **(engine or {}))},
-        models={**served, **(models or {})},
-    )
-    boot = GatewayBoot(
-        settings=settings,
-        engines=dict(settings.engines),
-        sockets={},
-        environment=dict(environment or {}),
-        database_url=database_url,
-        listen_fd=-1,
-        state_file="/nonexistent",
-    )
-    inside = await build_gateway(boot)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    uvicorn_server = _Server(
-        uvicorn.Config(
-            inside.application, http=LimitedProtocol, loop="none", ws="none", lifespan="off", log_config=None,
-            access_log=False, server_header=False, timeout_graceful_shutdown=5,
-        )
-    )  # fmt: skip
-    serving = asyncio.create_task(uvicorn_server.serve(sockets=[listener]))
-    await until(lambda: uvicorn_server.started, "the gateway listens")
-    try:
-        yield LocalGateway(inside, f"http://127.0.0.1:{listener.getsockname()[1]}", database_url)
-    finally:
-        uvicorn_server.should_exit = True
-        await serving
-        listener.close()
-        with contextlib.suppress(DatabaseUnavailable):  # a test may have taken it away for good
-            await inside.close(5)
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
     """Wait until `condition()`, or what it awaits, is true; return that."""
     give_up = time.monotonic() + timeout_s
@@ -356,69 +188,31 @@ def parse_reply(raw: bytes) -> Reply:
     return Reply(int(status.split()[1]), headers, body)
 
 
-class CutWire:
-    """A TCP proxy before a database on a Unix socket: `cut` takes the database away, `mend` gives it back."""
-
-    def __init__(self, socket_path: Path) -> None:
-        self._path = socket_path
-        self._away = False
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    async def __aenter__(self) -> CutWire:
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        self.cut()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def cut(self) -> None:
-        """Break every connection and refuse new ones."""
-        self._away = True
-        for writer in list(self._open):
-            writer.transport.abort()
-
-    def mend(self) -> None:
-        """Let connections through again."""
-        self._away = False
-
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if self._away:
-            writer.transport.abort()
-            return
-        far_reader, far_writer = await asyncio.open_unix_connection(self._path)
-        self._open |= {writer, far_writer}
-        try:
-            await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-        finally:
-            self._open -= {writer, far_writer}
-            for end in (writer, far_writer):
-                end.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-def usd(amount_nusd: int) -> str:
-    """Return an amount as commands show it."""
-    return format_usd(amount_nusd)
-
-
 def hold_of(reply: Reply) -> UUID:
     """Return the id of the hold behind a reply, from its request id."""
     return UUID(reply.headers["x-request-id"].removeprefix("req_"))
+
+
+def shows(reply: Reply, status: int, code: str, kind: str, *words: str, param: str | None = None) -> None:
+    """The reply is that error, in OpenAI's shape, with our request id and a message that tells the remedy."""
+    assert reply.status == status, (reply.status, reply.text)
+    assert reply.json.keys() == {"error"}
+    assert reply.error.keys() == {"message", "type", "param", "code"}
+    assert (reply.error["code"], reply.error["type"], reply.error["param"]) == (code, kind, param)
+    for word in words:
+        assert word in reply.error["message"]
+    assert re.fullmatch(r"req_[0-9a-f]{32}", reply.headers["x-request-id"])
+    assert reply.headers["content-type"] == "application/json"
+
+
+def ends_in_band(reply: Reply, code: str = "upstream_error") -> None:
+    """Content, then an error event, then a proper end of the connection without `[DONE]`."""
+    assert reply.status == 200
+    assert reply.whole
+    assert not reply.done
+    last = reply.chunks[-1]
+    assert last.keys() == {"error"}
+    assert last["error"]["code"] == code
+    assert last["error"].keys() == {"message", "type", "param", "code"}
+    assert "canary" not in reply.text
+    assert sum("error" in body for body in reply.chunks) == 1

@@ -210,7 +210,7 @@ class FakeSink:
         self.written: list[bytes] = []
         self.comments = 0
         #: Called with what is being written, before it is.
-        self.before_write: Callable[[bytes], "asyncio.Future[None] | None"] = lambda _: None
+        self.before_write: Callable[[bytes], asyncio.Future[None] | None] = lambda _: None
 
     async def write(self, frames: bytes) -> None:
         """Take frames."""

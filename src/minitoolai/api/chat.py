@@ -6,6 +6,7 @@ Both take OpenAI's body; they differ in what they do when the body is silent, an
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,8 @@ from minitoolai.services.chat import Chat
 
 #: Messages of one call at most: far above any conversation, below what makes validation slow.
 MAX_MESSAGES = 10_000
+#: Levels of lists and objects in a body at most. Decoding alone could go deeper than what comes after it.
+MAX_DEPTH = 200
 #: Names of dropped fields shown in `x-minitoolai-ignored` at most.
 MOST_IGNORED_SHOWN = 20
 
@@ -57,6 +60,29 @@ class ImagePart(msgspec.Struct, tag_field="type", tag="image_url"):
     image_url: dict[str, Any]
 
 
+class ToolFunction(msgspec.Struct):
+    """The function that a tool is, or that a tool call calls."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)]
+    arguments: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(msgspec.Struct):
+    """An offered tool, or a call of one."""
+
+    type: str
+    function: ToolFunction | None = None
+
+
+class ToolCall(msgspec.Struct):
+    """A call of a tool in an assistant's message."""
+
+    id: str
+    type: str = "function"
+    function: ToolFunction | None = None
+
+
 class Message(msgspec.Struct):
     """One message of a conversation."""
 
@@ -64,7 +90,7 @@ class Message(msgspec.Struct):
     content: str | list[TextPart | RefusalPart | ImagePart] | None = None
     name: str | None = None
     tool_call_id: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: list[ToolCall] | None = None
 
 
 class StreamOptions(msgspec.Struct):
@@ -95,7 +121,7 @@ class ChatBody(msgspec.Struct):
     top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: list[Tool] | None = None
     response_format: dict[str, Any] | None = None
     user: str | None = None
 
@@ -156,6 +182,7 @@ def parse_chat(raw: bytes, surface: Surface) -> tuple[ChatRequest, str]:
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     _check_messages(body.messages)
+    _check_tools(body.tools or [], "tools")
     _check_priced(fields)
     limit = _limit(body)
     stream = surface.stream_by_default if body.stream is None else body.stream
@@ -180,9 +207,7 @@ def _cap(text: str) -> int:
     try:
         return parse_usd(text)
     except InvalidAmount as error:
-        raise InvalidValue(
-            param="x-max-cost", why=f"it is an amount in USD, like 0.01; {error.facts['why']}."
-        ) from None
+        raise InvalidValue(param="x-max-cost", why=f"it is an amount in USD, like 0.01; {error.facts['why']}.") from None
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -197,7 +222,23 @@ def _object(raw: bytes) -> dict[str, Any]:
         raise InvalidJson(why=why) from None
     if not isinstance(fields, dict):
         raise InvalidJson(why="it is not an object")
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(fields) > MAX_DEPTH:
+        raise InvalidJson(why=f"it is nested deeper than {MAX_DEPTH} levels")
     return fields
+
+
+def _depth(value: object) -> int:
+    """Return how deep lists and objects are nested, without going deep oneself."""
+    depth = 0
+    level = [value]
+    while level := [
+        inner
+        for outer in level
+        if isinstance(outer, dict | list)
+        for inner in (outer.values() if isinstance(outer, dict) else outer)
+    ]:
+        depth += 1
+    return depth
 
 
 def _invalid(problem: str) -> InvalidValue:
@@ -218,12 +259,19 @@ def _check_messages(messages: list[Message]) -> None:
         param = f"messages[{index}].content"
         if message.content is None and not (message.role == "assistant"):
             raise InvalidValue(param=param, why=f"a message of role '{message.role}' needs text.")
+        _check_tools(message.tool_calls or [], f"messages[{index}].tool_calls")
         if isinstance(message.content, list):
             for part, content in enumerate(message.content):
                 if isinstance(content, ImagePart):
                     raise InvalidValue(
                         param=f"{param}[{part}]", why="no model of this server reads images. Send text parts only."
                     )
+
+
+def _check_tools(tools: Sequence[Tool | ToolCall], param: str) -> None:
+    for index, tool in enumerate(tools):
+        if tool.type == "function" and tool.function is None:
+            raise InvalidValue(param=f"{param}[{index}].function", why="it is required and missing.")
 
 
 def _check_priced(fields: dict[str, Any]) -> None:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 def add_to(commands: Commands) -> None:
     """Add the family."""
-    family = commands.add_parser("ledger", help="the books").add_subparsers(
-        dest="action", required=True, metavar="ACTION"
-    )
+    family = commands.add_parser("ledger", help="the books").add_subparsers(dest="action", required=True, metavar="ACTION")
     verify = common(family.add_parser("verify", help="recompute every figure from the entries"))
     verify.set_defaults(run=_verify)
     statement = common(family.add_parser("statement", help="an account's newest movements"))

@@ -61,6 +61,10 @@ class InvalidHttp(InvalidRequest):
     """The request is not valid HTTP/1.1."""
 
 
+class UpgradeRefused(InvalidRequest):
+    """This server speaks HTTP/1.1 only. Send the request without the Upgrade header (curl: --http1.1)."""
+
+
 class InvalidJson(InvalidRequest):
     """The body is not valid JSON: {why}. Send one UTF-8 JSON object."""
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from msgspec import Struct
+
 #: Fields of OpenAI's chat body that are handed to an engine untouched
 #: (https://platform.openai.com/docs/api-reference/chat/create). Those that the gateway reads are not in the list.
 PASSED_FIELDS = frozenset(
@@ -35,8 +37,7 @@ MIN_COMPLETION_TOKENS = 16
 MAX_CHOICES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens of one call."""
 
     prompt_tokens: int

@@ -7,9 +7,10 @@ language; `LedgerModel` in the tests says the same in twenty lines of Python, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from uuid import UUID
+
+from msgspec import Struct
 
 
 class SystemAccount(IntEnum):
@@ -72,8 +73,7 @@ class CallOutcome(IntEnum):
     EXPIRED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class HoldRequest:
+class HoldRequest(Struct, frozen=True):
     """A request to set money aside for a call."""
 
     #: Made by the caller of the ledger, UUID version 7; the call's request id is made from it.
@@ -87,8 +87,7 @@ class HoldRequest:
     engine: str
 
 
-@dataclass(frozen=True, slots=True)
-class HoldAnswer:
+class HoldAnswer(Struct, frozen=True):
     """The database's word on a `HoldRequest`."""
 
     outcome: HoldOutcome
@@ -98,8 +97,7 @@ class HoldAnswer:
     available_nusd: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """How a call ended and what it costs: ends its hold and writes its usage record."""
 
     hold_id: UUID
@@ -115,8 +113,7 @@ class Settlement:
     output_nusd_per_1m: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """The database's word on a `Settlement`."""
 
     resolution: Resolution

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 
 from minitoolai.core.errors import InvalidAmount
@@ -45,6 +44,6 @@ def format_usd(amount_nusd: int) -> str:
     return f"{sign}{whole}.{fraction:09d}".rstrip("0").rstrip(".")
 
 
-def charge_nusd(lines: Iterable[tuple[int, int]]) -> int:
-    """Return the charge for `(count, price_nusd_per_1m)` lines: their exact sum, rounded once, half up."""
-    return (2 * sum(count * price for count, price in lines) + PRICE_UNIT) // (2 * PRICE_UNIT)
+def charge_nusd(priced: int) -> int:
+    """Return the charge for the exact sum of `count × price_nusd_per_1m` over a call's lines, rounded once, half up."""
+    return (2 * priced + PRICE_UNIT) // (2 * PRICE_UNIT)

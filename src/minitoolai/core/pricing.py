@@ -19,7 +19,7 @@ class TokenPrices:
 
     def cost_nusd(self, prompt_tokens: int, completion_tokens: int) -> int:
         """Return the charge for so many tokens, rounded once."""
-        return charge_nusd(((prompt_tokens, self.input_nusd_per_1m), (completion_tokens, self.output_nusd_per_1m)))
+        return charge_nusd(prompt_tokens * self.input_nusd_per_1m + completion_tokens * self.output_nusd_per_1m)
 
     def usage_cost_nusd(self, usage: Usage) -> int:
         """Return the charge for `usage`."""

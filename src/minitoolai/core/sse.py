@@ -34,6 +34,11 @@ class SseError(Exception):
     """The bytes are not a stream of events that can be relayed."""
 
 
+def _is_plain(frames: bytes) -> bool:
+    """Whether frames carry neither usage nor an error."""
+    return b'"error"' not in frames and frames.count(b'"usage"') == frames.count(b'"usage":null')
+
+
 def event(data: object) -> bytes:
     """Return one frame whose data is `data` as JSON."""
     return b"data: " + _encode(data) + b"\n\n"
@@ -81,9 +86,9 @@ class FrameSplitter:
         return [frame + b"\n\n" for part in parts if (frame := part.strip(b"\n"))]
 
     @property
-    def rest(self) -> bytes:
-        """The bytes of a frame that has not ended."""
-        return self._rest
+    def between_frames(self) -> bool:
+        """Whether the last frame has ended and no other has begun."""
+        return not self._rest and not self._after_cr
 
 
 class ChatScanner:
@@ -95,7 +100,7 @@ class ChatScanner:
     """
 
     __slots__ = (
-        "_bytes", "_frames", "_seed_fields", "_splitter", "_texts", "chunks", "done", "error", "finished",
+        "_bytes", "_frames", "_seed_fields", "_splitter", "_texts", "_usage_at", "chunks", "done", "error", "finished",
         "has_content", "last", "usage",
     )  # fmt: skip
 
@@ -109,6 +114,8 @@ class ChatScanner:
         #: Chunks that carried content.
         self.chunks = 0
         self.usage: Usage | None = None
+        #: How many chunks with content had come when the engine last told its usage.
+        self._usage_at = 0
         #: The engine's in-band error object, if it sent one.
         self.error: dict[str, Any] | None = None
         self.done = False
@@ -122,6 +129,8 @@ class ChatScanner:
 
         Raises `SseError` when the first of their frames is no JSON; a later one sets `error`.
         """
+        if self._passes(data):
+            return self._keep(data, data.count(b"\n\n"))
         forward: list[bytes] = []
         for frame in self._splitter.feed(data):
             try:
@@ -136,6 +145,20 @@ class ChatScanner:
                 forward.append(out)
         return forward[0] if len(forward) == 1 else b"".join(forward)
 
+    def _passes(self, data: bytes) -> bool:
+        """Whether `data` is what an engine sends while it writes: whole frames of one line each, text and no more."""
+        if not self.has_content or self._seed_fields is not False or self.done or not self._splitter.between_frames:
+            return False
+        frames = data.count(b"}\n\n")
+        return (
+            data.startswith(b"data: {")
+            and data.endswith(b"}\n\n")
+            and data.count(b"\n\ndata: {") == frames - 1
+            and data.count(b"\n") == 2 * frames
+            and b"\r" not in data
+            and _is_plain(data)
+        )
+
     def _frame(self, frame: bytes) -> bytes:
         if self.done or self.error is not None:
             return b""
@@ -144,12 +167,8 @@ class ChatScanner:
             self.done = data == b"[DONE]"
             if not data or self.done:
                 return b""
-        plain = (b'"usage":null' in frame or b'"usage"' not in frame) and (
-            frame.startswith(b"data: {") and frame.endswith(b"}\n\n")
-        )
-        if self.has_content and plain and self._seed_fields is False and b'"error"' not in frame:
-            self._keep(frame)
-            return frame
+        if self._passes(frame):
+            return self._keep(frame)
         return self._read(frame)
 
     def _read(self, frame: bytes) -> bytes:
@@ -165,7 +184,9 @@ class ChatScanner:
             found = chunk["error"]
             self.error = found if isinstance(found, dict) else {"message": str(found)}
             return b""
-        self.usage = parse_usage(chunk.get("usage")) or self.usage
+        usage = parse_usage(chunk.get("usage"))
+        if usage is not None:
+            self.usage, self._usage_at = usage, self.chunks + (1 if choices else 0)
         if not isinstance(choices, list):
             return frame
         self.last = chunk
@@ -189,23 +210,30 @@ class ChatScanner:
             if isinstance(delta, dict) and any(value for name, value in delta.items() if name != "role"):
                 self.has_content = True
 
-    def _keep(self, frame: bytes) -> None:
+    def _keep(self, frames: bytes, count: int = 1) -> bytes:
+        """Remember frames with content until their text is asked for; return them."""
         if self.has_content:
-            self.chunks += 1
-            self._frames.append(frame)
-            self._bytes += len(frame)
+            self.chunks += count
+            self._frames.append(frames)
+            self._bytes += len(frames)
             if self._bytes > FOLD_BYTES:
                 self._fold()
+        return frames
 
     def _fold(self) -> None:
-        for frame in self._frames:
+        for frame in b"".join(self._frames).split(b"\n\n"):
             try:
-                chunk = _decode(frame_data(frame))
+                chunk = _decode(frame_data(frame + b"\n\n"))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             self._texts.extend(delta_texts(chunk))
         self._frames.clear()
         self._bytes = 0
+
+    @property
+    def final_usage(self) -> Usage | None:
+        """The engine's usage where no content came after it: what a stream that was cut is charged."""
+        return self.usage if self._usage_at >= self.chunks else None
 
     def text(self) -> str:
         """Return all text that was received: content, reasoning, refusals, names and arguments of tool calls."""

@@ -21,7 +21,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON = b"application/json"
 #: With the charset, since without it `requests` decodes a stream as Latin-1.
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-#: A caller that does not take a whole reply within this time is cut off (promise P8).
+#: A caller that takes nothing of a reply's rest for so long is cut off (promise P8).
 REPLY_DEADLINE_S = 12.0
 
 
@@ -87,7 +87,7 @@ class Exchange:
         return b"".join(parts)
 
     async def reply(self, status: int, body: bytes, headers: Headers | None = None, *, media: bytes = JSON) -> None:
-        """Send a whole reply. A caller that does not take it in time is cut off."""
+        """Send a whole reply. A caller that does not take it is cut off."""
         self.started = True
         start = {
             "type": "http.response.start",
@@ -101,6 +101,12 @@ class Exchange:
         }
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body})
+        self.expect_taken()
+
+    def expect_taken(self) -> None:
+        """Cut the connection off when the caller takes nothing of what was written last."""
+        if self.connection is not None:
+            self.connection.expect_taken(REPLY_DEADLINE_S)
 
     async def fail(self, error: ApiError) -> None:
         """Answer with an error, or cut the connection where a reply has begun."""
@@ -109,7 +115,8 @@ class Exchange:
             return
         headers = error_headers(error)
         status = status_of(error)
-        if status in (408, 413, 503):
+        # Not after 413: a caller that is still sending would be answered by a reset. The rest of its body is dropped.
+        if status in (408, 503):
             headers.append((b"connection", b"close"))
         await self.reply(status, error_body(error), headers)
 
@@ -165,6 +172,7 @@ class EventStream:
         """End the reply."""
         self._ended = True
         await self._exchange.send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._exchange.expect_taken()
 
     async def _comment(self) -> None:
         if not self._ended:

@@ -7,12 +7,13 @@ gone: no task per request waits for it.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from minitoolai.core.errors import ApiError, HeadersTooLarge, InvalidHttp, RequestTimeout
+from minitoolai.core.errors import ApiError, HeadersTooLarge, InvalidHttp, RequestTimeout, UpgradeRefused
 from minitoolai.core.ids import request_id
 from minitoolai.edge.statuses import error_body, status_of
 from minitoolai.services.metering import new_call_id
@@ -21,10 +22,14 @@ from minitoolai.services.metering import new_call_id
 MAX_HEADER_BYTES = 32 * 1024
 #: Promise P8: a connection that sends its headers slowly is closed within 15 s.
 HEADER_DEADLINE_S = 10.0
+#: Requests that may wait on a connection while one is answered; no client pipelines more.
+MOST_PIPELINED = 4
 #: Bytes of a body must keep coming.
 BODY_SILENCE_S = 15.0
 #: The largest body over a slow line (8 MB at 1 Mbit/s).
 BODY_DEADLINE_S = 120.0
+
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -39,6 +44,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._body_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        #: How many replies were written so far.
+        self._replies = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin the deadline of the first request's headers."""
@@ -60,10 +67,19 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def expect_taken(self, seconds: float) -> None:
+        """Cut the connection off when the reply just written is not taken: no byte of it within `seconds`."""
+        self._replies += 1
+        left = self.transport.get_write_buffer_size()
+        if left:
+            self.loop.call_later(seconds, self._look_at_rest, seconds, self._replies, left)
+
     def data_received(self, data: bytes) -> None:
         """Feed the parser; keep the deadline of what is still incomplete."""
-        if self._reading_headers or not self._reading_body:
+        if not self._reading_body:
             self._header_bytes += len(data)
+            if b"pgrade" in data or b"PGRADE" in data:
+                data = _without_upgrade(data)
         super().data_received(data)
         if self.transport.is_closing():
             self._disarm()
@@ -93,8 +109,24 @@ class LimitedProtocol(HttpToolsProtocol):
         if size > MAX_HEADER_BYTES:
             self._refuse(HeadersTooLarge(limit=MAX_HEADER_BYTES))
             return
+        if self.parser.should_upgrade():
+            # CONNECT, or an offer that `_without_upgrade` did not see whole.
+            self._refuse(UpgradeRefused())
+            return
+        if len(self.pipeline) >= MOST_PIPELINED:
+            self.abort()
+            return
         super().on_headers_complete()
         self.scope["minitoolai.connection"] = self  # type: ignore[typeddict-unknown-key]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; fields that trail a body are dropped, and many of them end the connection."""
+        if not self._reading_body:
+            super().on_header(name, value)
+            return
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self.abort()
 
     def on_body(self, body: bytes) -> None:
         """Take bytes of the body, unless the request was refused already."""
@@ -112,6 +144,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Answer what is not HTTP in the house's error shape."""
         self._refuse(InvalidHttp())
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nobody needs to hear of it: the caller was told."""
+
     def _arm(self, seconds: float) -> None:
         self._timer = self.loop.call_later(seconds, self._late)
 
@@ -119,6 +154,15 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _look_at_rest(self, seconds: float, reply: int, before: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if reply != self._replies or not left:
+            return
+        if left >= before:
+            self.abort()
+        else:
+            self.loop.call_later(seconds, self._look_at_rest, seconds, reply, left)
 
     def _late(self) -> None:
         self._timer = None
@@ -151,3 +195,10 @@ class LimitedProtocol(HttpToolsProtocol):
         ]
         self.transport.write(b"".join([*head, body]))
         self.transport.close()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Return `data` with the offer of another protocol taken back: `curl --http2` and Java's client make one with every
+    first request, and the parser would take the body behind it for that protocol's bytes."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest

@@ -109,9 +109,7 @@ class OpenAIChat:
         url = self._settings.base_url.rstrip("/") + path
         try:
             async with asyncio.timeout(self._settings.first_byte_s):
-                response = await self._http().post(
-                    url, data=_encode(body), headers=self._headers, allow_redirects=False
-                )
+                response = await self._http().post(url, data=_encode(body), headers=self._headers, allow_redirects=False)
                 async with response:
                     answer = _decode(await response.content.read(MAX_ERROR_BYTES))
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError):
@@ -170,9 +168,7 @@ class OpenAIChat:
         if status in (400, 413, 422):
             param = error.get("param")
             known = isinstance(param, str) and _PARAM.fullmatch(param) and _root(param) in request.body
-            raise EngineRefusedRequest(
-                param=param if known else None, model=model.id, where=f": '{param}'" if known else ""
-            )
+            raise EngineRefusedRequest(param=param if known else None, model=model.id, where=f": '{param}'" if known else "")
         if status == 503:
             raise ServiceUnavailable(retry_after_s=retry_after)
         raise UpstreamError(model=model.id)

@@ -40,9 +40,7 @@ def load_settings(environment: Mapping[str, str], file: Path | None = None) -> S
     """
     tree = _read(file)
     overridden = _override(tree, environment)
-    source = (
-        str(file or DEFAULT_FILE) if tree and not overridden else f"{file or DEFAULT_FILE} and {_PREFIX}… variables"
-    )
+    source = str(file or DEFAULT_FILE) if tree and not overridden else f"{file or DEFAULT_FILE} and {_PREFIX}… variables"
     _check_keys(tree, source)
     try:
         settings = msgspec.convert(tree, Settings, strict=True)

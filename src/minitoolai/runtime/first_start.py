@@ -37,9 +37,7 @@ async def first_start(database: Database, data_dir: Path, *, sandbox: bool) -> F
         return None
     accounts = PgAccounts(database)
     await accounts.create(ACCOUNT, actor=_ACTOR)
-    await accounts.credit(
-        ACCOUNT, parse_usd(CREDIT_USD), credit_id="first start", transfer_id=new_call_id(), actor=_ACTOR
-    )
+    await accounts.credit(ACCOUNT, parse_usd(CREDIT_USD), credit_id="first start", transfer_id=new_call_id(), actor=_ACTOR)
     key = make_key(os.urandom(KEY_BYTES))
     await accounts.create_key(
         ACCOUNT,

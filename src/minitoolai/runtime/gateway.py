@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -65,6 +66,8 @@ async def run(boot: GatewayBoot) -> bool:
             backlog=BACKLOG,
         )
     )
+    gc.collect()
+    gc.freeze()  # what was imported and built stays: the collector need not look at it again
     _stop_on_signals(gateway, server, boot.settings.server.drain_timeout_s)
     listener = socket.socket(fileno=boot.listen_fd)
     await server.serve(sockets=[listener])

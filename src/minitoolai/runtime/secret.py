@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,11 +42,21 @@ def _read(settings: Settings, environment: Mapping[str, str], data_dir: Path) ->
             raise ConfigInvalid(source="server.secret_env", why=why)
         return secret, f"the variable {name}"
     file = data_dir / _FILE
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as new:
-            new.write(os.urandom(SECRET_BYTES).hex())
+    if not file.exists():
+        _write_once(file, os.urandom(SECRET_BYTES).hex())
     text = file.read_text(encoding="ascii").strip()
     if len(text) < SECRET_BYTES:
         raise ConfigInvalid(source=str(file), why="is cut short; restore it from a backup")
     return text.encode(), str(file)
+
+
+def _write_once(file: Path, text: str) -> None:
+    """Make `file` with `text`, whole or not at all; one that is there already stays."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".secret-")  # for this user alone
+    with os.fdopen(descriptor, "w") as new:
+        new.write(text)
+        new.flush()
+        os.fsync(new.fileno())
+    with contextlib.suppress(FileExistsError):
+        os.link(name, file)
+    os.unlink(name)

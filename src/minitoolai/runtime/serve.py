@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -27,8 +28,8 @@ from minitoolai.runtime.supervisor import Supervisor
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import migrate
 
-#: A Unix socket's whole path has at most 103 bytes (macOS); its name here has up to 10.
-MAX_FOLDER_BYTES = 90
+#: A Unix socket's whole path has at most 103 bytes (macOS); process id and name here take up to 20.
+MAX_FOLDER_BYTES = 80
 
 log = logging.getLogger(__name__)
 
@@ -149,13 +150,32 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _lives(pid: str) -> bool:
+    """Whether `pid` is the number of a process."""
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @contextlib.contextmanager
 def _run_folder(data_dir: Path) -> Iterator[Path]:
     """A folder for sockets, for this user alone: in the data folder where the path is short enough for a socket."""
     inside = data_dir.absolute() / "run"
     if len(os.fsencode(inside)) <= MAX_FOLDER_BYTES:
         inside.mkdir(mode=0o700, exist_ok=True)
-        yield inside
+        for left in inside.iterdir():
+            if not _lives(left.name):
+                shutil.rmtree(left, ignore_errors=True)
+        own = inside / str(os.getpid())  # two servers may share a data folder, over a database elsewhere
+        own.mkdir(mode=0o700, exist_ok=True)
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
         return
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     with tempfile.TemporaryDirectory(prefix="minitoolai-", dir=base, ignore_cleanup_errors=True) as folder:

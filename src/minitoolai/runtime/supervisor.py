@@ -111,8 +111,7 @@ class Supervisor:
         return {
             "stopping": self._asked_to_stop.is_set(),
             "children": {
-                child.name: {"state": child.state, "pid": child.pid, "restarts": child.restarts}
-                for child in self._children
+                child.name: {"state": child.state, "pid": child.pid, "restarts": child.restarts} for child in self._children
             },
         }
 

@@ -33,6 +33,9 @@ class Access:
         now = time.monotonic()
         known = self._remembered.get(key)
         if known is None or known[0] < now:
+            if not is_well_formed(key):
+                why = "This is not a key of this server: it is mistyped, cut off, or another service's."
+                raise InvalidApiKey(why=why)
             found = await self._keys.find(key_digest(key))
             if found is None:
                 raise InvalidApiKey(why="This key is not known here.")
@@ -54,13 +57,11 @@ def check_model(principal: Principal, model: ChatModel) -> None:
 
 
 def _bearer(authorization: str | None) -> str:
-    """Return the key in an `Authorization` header. Raises `InvalidApiKey` for what cannot be a key of ours."""
+    """Return what stands for a key in an `Authorization` header. Raises `InvalidApiKey` where nothing does."""
     if not authorization:
         raise InvalidApiKey(why="There is no API key in the request.")
     scheme, _, key = authorization.partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not key:
         raise InvalidApiKey(why="The Authorization header is not of the form Bearer.")
-    if not is_well_formed(key):
-        raise InvalidApiKey(why="This is not a key of this server: it is mistyped, cut off, or another service's.")
     return key

@@ -6,7 +6,7 @@ from minitoolai.core.catalog import ChatModel
 from minitoolai.core.errors import ContextLengthExceeded, CostCapExceeded, InvalidValue
 from minitoolai.core.inference import MIN_COMPLETION_TOKENS, ChatRequest
 from minitoolai.core.money import format_usd
-from minitoolai.core.tokens import count_prompt, prompt_tokens_bound
+from minitoolai.core.tokens import count_prompt, prompt_tokens_bound, prompt_tokens_floor
 from minitoolai.services.ports import ChatEngine
 
 
@@ -19,7 +19,10 @@ class Bounds:
         self.prompt_tokens = prompt_tokens_bound(request.body_bytes)
         self.exact = False
         self._counted: int | None = None
+        self._floor: int | None = None
         asked = request.max_completion_tokens
+        if asked is not None and model.starter:
+            asked = min(asked, model.max_completion_tokens)  # a demo stands in for models that write far more
         if asked is not None and asked > model.max_completion_tokens:
             raise InvalidValue(
                 param="max_completion_tokens",
@@ -29,7 +32,10 @@ class Bounds:
 
     async def count_exactly(self, engine: ChatEngine) -> None:
         """Replace the bound by the engine's count. Raises `ContextLengthExceeded`."""
-        self.prompt_tokens = min(self.prompt_tokens, await engine.count_prompt(self.model, self.request))
+        counted = await engine.count_prompt(self.model, self.request)
+        if self.model.o200k:
+            self._counted = counted
+        self.prompt_tokens = min(self.prompt_tokens, counted)
         self.exact = True
         if self.prompt_tokens > self.model.context_tokens:
             raise ContextLengthExceeded(
@@ -48,6 +54,14 @@ class Bounds:
             await self.count_exactly(engine)
         if self.wanted_nusd() > cap:
             raise CostCapExceeded(param="x-max-cost", needed=format_usd(self.wanted_nusd()), cap=format_usd(cap))
+
+    def prompt_so_far(self) -> int:
+        """Return the prompt's tokens where they were counted, else an estimate that is seldom above them."""
+        if self._counted is not None or self.exact:
+            return self._counted if self._counted is not None else self.prompt_tokens
+        if self._floor is None:
+            self._floor = prompt_tokens_floor(self.request.body)
+        return self._floor
 
     def count_prompt(self) -> int:
         """Return the prompt's tokens in OpenAI's vocabulary: what a cut call is charged whose engine did not count."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
-from minitoolai.core.errors import MiniToolError
+from minitoolai.core.errors import CallerLeft, MiniToolError
 
 #: How often the open calls are looked at, in seconds. Every deadline below is honoured to this precision.
 TICK_S = 0.5
@@ -45,6 +45,7 @@ class OpenCall:
         "deadline",
         "expire",
         "hold_id",
+        "paid",
         "produced_nusd",
         "reason",
         "sink",
@@ -56,6 +57,8 @@ class OpenCall:
         self._task = task
         #: What the call would cost if it ended now.
         self.produced_nusd = produced_nusd
+        #: Whether its settlement was submitted: neither a drain nor a deadline may turn its end into an error then.
+        self.paid = False
         #: Why the call was interrupted; None: it was not.
         self.reason: MiniToolError | None = None
         self.sink: KeepAlive | None = None
@@ -67,11 +70,24 @@ class OpenCall:
         #: What a wait for the engine's bytes that takes too long ends with.
         self.expire: Callable[[], MiniToolError] | None = None
 
+    def let_go(self) -> None:
+        """Break the circle from the call to this and back, so that an ended call's memory goes at once."""
+        self.produced_nusd = _nothing
+        self.expire = None
+
     def interrupt(self, reason: MiniToolError) -> None:
-        """End the call for `reason`: its task is cancelled wherever it waits, and it settles by itself."""
-        if self.reason is None:
+        """End the call for `reason`: its task is cancelled wherever it waits, and it settles by itself.
+
+        A caller that has gone ends it at any time, also while it is being told of another reason.
+        """
+        gone = isinstance(reason, CallerLeft)
+        if (gone and not isinstance(self.reason, CallerLeft)) or (self.reason is None and not self.paid):
             self.reason = reason
             self._task.cancel()
+
+
+def _nothing() -> int:
+    return 0
 
 
 class OpenCalls:

@@ -6,6 +6,7 @@ What costs what stands in docs/concepts/money.md; each row of that table is one 
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +32,8 @@ from minitoolai.services.ports import ChatEngine, EngineReply, ReplySink
 
 #: A whole reply larger than this is a fault of the engine.
 MAX_REPLY_BYTES = 64 * 1024 * 1024
+
+log = logging.getLogger(__name__)
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -81,8 +84,15 @@ class ChatCall:
         try:
             if not self._hold.settled:
                 self._hold.settle(self._settlement(None))
+        except Exception:
+            # Whatever could not be counted, a call is never released for nothing by omission.
+            log.exception("call %s cannot be counted; it is charged what it was known to have cost", self._hold.id)
+            if not self._hold.settled:
+                outcome = CallOutcome.CUT if self._scanner.has_content else CallOutcome.FAILED
+                self._hold.settle(Settlement(self._hold.id, self._produced(), outcome, counted_by_gateway=True))
         finally:
             self._calls.remove(self._open)
+            self._open.let_go()
 
     async def run_whole(self) -> WholeReply:
         """Run the call and return its reply. Raises `ApiError`, `CallerLeft`."""
@@ -90,8 +100,7 @@ class ChatCall:
             body = self._parse_whole(await self._read_whole())
             usage = parse_usage(body.get("usage")) or self._count(delta_texts(body))
             future = self._hold.settle(self._settlement(usage))
-            # It is paid for: neither a drain nor a deadline may turn it into an error any more.
-            self._calls.remove(self._open)
+            self._open.paid = True
             settled = await settled_soon(future)
         except asyncio.CancelledError:
             raise self._interrupted() from None
@@ -133,7 +142,9 @@ class ChatCall:
         if not scanner.done:
             raise UpstreamError(model=self._model.id)
         usage = scanner.usage or self._count()
-        settled = await settled_soon(self._hold.settle(self._settlement(usage)))
+        future = self._hold.settle(self._settlement(usage))
+        self._open.paid = True
+        settled = await settled_soon(future)
         await sink.write(self._last_frames(usage, settled))
 
     async def _fail(self, sink: StreamingSink, error: MiniToolError, cause: Exception | None = None) -> None:
@@ -232,14 +243,15 @@ class ChatCall:
         outcome = CallOutcome.ABANDONED if gone else CallOutcome.FAILED
         begun = gone and self._reply is not None
         if self._request.stream and (begun or self._scanner.has_content):
-            return self._scanner.usage or self._count(), outcome if gone else CallOutcome.CUT
+            return self._scanner.final_usage or self._count(), outcome if gone else CallOutcome.CUT
         if begun:
             return self._count([partial_content(b"".join(self._parts))]), outcome
         return Usage(0, 0), outcome
 
     def _produced(self) -> int:
-        """Return what the call would cost if it ended now, each chunk taken for a token where nothing is counted."""
+        """Return what the call has cost so far, on the low side: its process tells this at every renewal of its lease,
+        and may not stop to count. Each chunk is taken for a token."""
         if not self._scanner.has_content or self._reply is None:
             return 0
-        counted = self._reply.counted() or Usage(self._bounds.count_prompt(), self._scanner.chunks)
+        counted = self._reply.counted() or Usage(self._bounds.prompt_so_far(), self._scanner.chunks)
         return self._model.prices.usage_cost_nusd(counted)

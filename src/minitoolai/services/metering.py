@@ -32,7 +32,7 @@ from minitoolai.core.ledger import (
 from minitoolai.core.money import format_usd
 from minitoolai.services.ports import Ledger
 
-#: With the database away at the end of a call its reply waits so long, then goes without a balance (docs/reference/api.md).
+#: With the database away at the end of a call its reply waits so long, then goes without a balance.
 SETTLE_WAIT_S = 2.0
 
 log = logging.getLogger(__name__)

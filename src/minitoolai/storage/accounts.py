@@ -32,9 +32,7 @@ class PgAccounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(
-        self, name: str, credit_nusd: int = 0, *, transfer_id: UUID | None = None, actor: str
-    ) -> AccountView:
+    async def create(self, name: str, credit_nusd: int = 0, *, transfer_id: UUID | None = None, actor: str) -> AccountView:
         """Make an account, with credit to begin with where `transfer_id` is given. Raises `AccountExists`."""
         async with self._database.transaction() as connection:
             try:
@@ -47,17 +45,13 @@ class PgAccounts:
                 await _credit(connection, name, credit_nusd, credit_id=credit_id, transfer_id=transfer_id, actor=actor)
             return await _account(connection, name)
 
-    async def credit(
-        self, name: str, amount_nusd: int, *, credit_id: str, transfer_id: UUID, actor: str
-    ) -> CreditAnswer:
+    async def credit(self, name: str, amount_nusd: int, *, credit_id: str, transfer_id: UUID, actor: str) -> CreditAnswer:
         """Give credit to an account, once per `credit_id`; a repeat answers `exists` and moves nothing.
 
         Raises `AccountNotFound`, and `CreditConflict` when the id was used for another credit.
         """
         async with self._database.transaction() as connection:
-            return await _credit(
-                connection, name, amount_nusd, credit_id=credit_id, transfer_id=transfer_id, actor=actor
-            )
+            return await _credit(connection, name, amount_nusd, credit_id=credit_id, transfer_id=transfer_id, actor=actor)
 
     async def suspend(self, name: str, *, suspended: bool, actor: str) -> AccountView:
         """Stop an account's paid calls at once, or let them go on. Raises `AccountNotFound`."""

@@ -27,6 +27,12 @@ _AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
+    # A password or a database that was changed under us: no caller's fault either.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    # A server that was made a replica, or whose disk fails.
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,
 )
 
 

@@ -25,6 +25,8 @@ MOST_REPEATS = 3
 RETRY_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 _REPEATABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+#: An operation that must not be lost and that the database refuses is tried again after so long.
+PARK_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class BatchLane(Generic[Operation, Answer]):
         self._unsure = unsure
         self._unwanted = unwanted
         self._waiting: list[tuple[Operation, asyncio.Future[Answer]]] = []
+        self._parked: list[tuple[Operation, asyncio.Future[Answer]]] = []
         self._in_flight: list[tuple[Operation, asyncio.Future[Answer]]] = []
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -68,11 +71,11 @@ class BatchLane(Generic[Operation, Answer]):
     @property
     def pending(self) -> int:
         """Operations that have no answer yet."""
-        return len(self._waiting) + len(self._in_flight)
+        return len(self._waiting) + len(self._in_flight) + len(self._parked)
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until nothing is pending, at most `timeout_s`; whether that came true."""
-        waiting = [future for _, future in self._waiting + self._in_flight if not future.done()]
+        waiting = [future for _, future in self._waiting + self._in_flight + self._parked if not future.done()]
         if waiting:
             await asyncio.wait(waiting, timeout=timeout_s)
         return not self.pending
@@ -83,10 +86,11 @@ class BatchLane(Generic[Operation, Answer]):
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
-        for _, future in self._in_flight + self._waiting:
+        for _, future in self._in_flight + self._waiting + self._parked:
             if not future.done():
                 future.set_exception(DatabaseUnavailable())
         self._waiting.clear()
+        self._parked.clear()
         self._in_flight = []
 
     async def _work(self) -> None:
@@ -134,12 +138,25 @@ class BatchLane(Generic[Operation, Answer]):
                     future.set_exception(error)
             except Exception as error:  # as above
                 log.exception("the database refused an operation of the ledger")
-                if not future.done():
+                if self._patient:
+                    self._park(operation, future)
+                elif not future.done():
                     failure = ServerError()
                     failure.__cause__ = error
                     future.set_exception(failure)
             else:
                 self._answer(operation, future, answer)
+
+    def _park(self, operation: Operation, future: asyncio.Future[Answer]) -> None:
+        """Try an operation again later: what refuses it (a server turned read-only, a missing partition) may pass."""
+        self._parked.append((operation, future))
+        asyncio.get_running_loop().call_later(PARK_S, self._unpark)
+
+    def _unpark(self) -> None:
+        self._waiting += self._parked
+        self._parked.clear()
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
     async def _answers(self, operations: Sequence[Operation]) -> Sequence[Answer]:
         attempt = repeats = 0
@@ -150,6 +167,7 @@ class BatchLane(Generic[Operation, Answer]):
                 repeats += 1
                 if repeats > MOST_REPEATS:
                     raise
+                await asyncio.sleep(RETRY_PAUSES_S[0])
             except DatabaseUnavailable:
                 if not self._patient:
                     raise

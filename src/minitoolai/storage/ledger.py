@@ -6,6 +6,7 @@ The rules of concurrency stand in the functions of `migrations/0001_initial.sql`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
+from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.ledger import (
     CallOutcome,
     HoldAnswer,
@@ -147,8 +149,9 @@ class PgLedger:
         self._hold_connection.terminate()
         self._settle_connection.terminate()
         if settled:
-            async with self._database.connection() as connection:
-                await connection.execute(_DEREGISTER, self.process_id)
+            with contextlib.suppress(DatabaseUnavailable):  # then the lease ends by itself
+                async with self._database.connection() as connection:
+                    await connection.execute(_DEREGISTER, self.process_id)
         return settled
 
     def _release_unsure(self, request: HoldRequest) -> None:

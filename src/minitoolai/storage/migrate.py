@@ -81,9 +81,7 @@ async def _apply(connection: asyncpg.Connection[Any], phases: frozenset[Phase]) 
     for step in missing:
         async with connection.transaction():
             await connection.execute(step.sql, timeout=3600)
-            await connection.execute(
-                "INSERT INTO schema_migrations (number, name) VALUES ($1, $2)", step.number, step.name
-            )
+            await connection.execute("INSERT INTO schema_migrations (number, name) VALUES ($1, $2)", step.number, step.name)
     return missing
 
 

@@ -36,9 +36,7 @@ SOON_S = 5.0
 
 def _start(program: str, stdin: int) -> subprocess.Popen[bytes]:
     """Run `program` until it has said that it stands."""
-    return subprocess.Popen(
-        [sys.executable, "-c", program], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return subprocess.Popen([sys.executable, "-c", program], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])

@@ -61,12 +61,12 @@ def test_the_docstring_is_the_message(error: type[MiniToolError]) -> None:
 @pytest.mark.parametrize("error", API, ids=lambda error: error.__name__)
 def test_callers_see_openais_shape(error: type[ApiError]) -> None:
     """Message, type, param and code, all but the param never empty."""
-    raised = error(**{"param": "messages[2].content", **{name: "x" for name in braces(error) - {"param"}}})
+    raised = error(**{"param": "messages[2].content", **dict.fromkeys(braces(error) - {"param"}, "x")})
     shown = raised.shown()["error"]
     assert list(shown) == ["message", "type", "param", "code"]
     assert shown["param"] == raised.param == "messages[2].content"
     assert all(shown.values())
-    without = error(**{name: "x" for name in braces(error) - {"param"}})
+    without = error(**dict.fromkeys(braces(error) - {"param"}, "x"))
     assert without.shown()["error"]["param"] is None
 
 
@@ -88,7 +88,7 @@ def test_waiting_is_advised_where_it_helps() -> None:
     assert errors.RateLimited(model="m", retry_after_s=7).retry_after_s == 7
     assert errors.DatabaseUnavailable().retry_after_s == 1
     assert errors.InvalidApiKey(why="x").retry_after_s is None
-    waits = {each for each in API if each(**{name: "x" for name in braces(each)}).retry_after_s is not None}
+    waits = {each for each in API if each(**dict.fromkeys(braces(each), "x")).retry_after_s is not None}
     assert waits == {each for each in API if issubclass(each, errors.RateLimited | errors.ServiceUnavailable)} | {
         errors._Retryable
     }

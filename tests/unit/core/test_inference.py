@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitoolai.core.inference import MAX_PLAUSIBLE_TOKENS, PASSED_FIELDS, PRICED_FIELDS, READ_FIELDS
-from minitoolai.core.inference import Usage, parse_usage, usage_object
+from minitoolai.core.inference import (
+    MAX_PLAUSIBLE_TOKENS,
+    PASSED_FIELDS,
+    PRICED_FIELDS,
+    READ_FIELDS,
+    Usage,
+    parse_usage,
+    usage_object,
+)
 
 WRONG = [True, False, -1, 1.0, 1.5, math.nan, math.inf, MAX_PLAUSIBLE_TOKENS + 1, 10**30, "5", None, [], {}]
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -44,7 +44,7 @@ COOKBOOK_TOKENS = 124
 
 TEXT = st.one_of(
     st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=80),
-    st.text(alphabet="zażółć gęślą jaźń 😀👩‍👩‍👧‍👦\n\t\"\\/\x00\x1f\u2028", max_size=80),
+    st.text(alphabet='zażółć gęślą jaźń 😀👩‍👩‍👧‍👦\n\t"\\/\x00\x1f\u2028', max_size=80),
     st.sampled_from(["<|endoftext|>", "<|im_start|>", "\u00a0" * 20, "0" * 40, " " * 60, "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "ﷺ" * 5]),
 )
 CONTENT = TEXT | st.lists(st.builds(lambda text: {"type": "text", "text": text}, TEXT), max_size=3)

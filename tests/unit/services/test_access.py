@@ -100,7 +100,17 @@ async def test_a_database_that_is_away_is_not_the_callers_fault(clock: FakeTime)
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "Bearer", "Bearer ", KEY, f"Basic {KEY}", "Bearer sk-proj-1234", f"Bearer {KEY[:-1]}x", f"Bearer {KEY} x"],
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        KEY,
+        f"Basic {KEY}",
+        "Bearer sk-proj-1234",
+        f"Bearer {KEY[:-1]}x",
+        f"Bearer {KEY} x",
+    ],
 )
 async def test_what_cannot_be_a_key_is_refused_without_a_look_up(header: str | None) -> None:
     """Missing, of another scheme, another service's, mistyped."""

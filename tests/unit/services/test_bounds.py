@@ -24,9 +24,7 @@ REQUEST = ChatRequest(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("asked", "default", "tokens"), [(None, 1000, 500), (None, 40, 40), (7, 1000, 7), (500, 10, 500)]
-)
+@pytest.mark.parametrize(("asked", "default", "tokens"), [(None, 1000, 500), (None, 40, 40), (7, 1000, 7), (500, 10, 500)])
 def test_completion_tokens_are_the_callers_or_the_surfaces(asked: int | None, default: int, tokens: int) -> None:
     """Never more than the model writes."""
     request = replace(REQUEST, max_completion_tokens=asked, default_completion_tokens=default)

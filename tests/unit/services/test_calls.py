@@ -90,12 +90,25 @@ async def test_a_caller_that_takes_nothing_is_gone(call: OpenCall) -> None:
 
 
 async def test_the_first_reason_stands(call: OpenCall) -> None:
-    """A call is interrupted once."""
+    """A call is interrupted once, and once more by a caller that does not even take the error."""
     first = Draining()
     call.interrupt(first)
-    call.interrupt(CallerLeft())
+    call.interrupt(Draining())
     assert call.reason is first
     assert call._task.cancelling() == 1
+    call.interrupt(CallerLeft())
+    call.interrupt(CallerLeft())
+    assert isinstance(call.reason, CallerLeft)
+    assert call._task.cancelling() == 2
+
+
+async def test_what_is_paid_for_is_interrupted_by_its_caller_only(call: OpenCall) -> None:
+    """A drain or a deadline comes too late."""
+    call.paid = True
+    call.interrupt(Draining())
+    assert call.reason is None
+    call.interrupt(CallerLeft())
+    assert isinstance(call.reason, CallerLeft)
 
 
 async def test_all_calls_are_interrupted_with_an_error_of_their_own(call: OpenCall) -> None:

@@ -27,9 +27,7 @@ from tests.support.fakes import ACCOUNT_ID, KEY_ID, FakeLedger, principal
 async def hold(ledger: FakeLedger, wanted: int = 100, least: int | None = None) -> Hold:
     """A hold of the usual caller."""
     least = wanted if least is None else least
-    return await Metering(ledger).hold(
-        principal(), new_call_id(), min_nusd=least, wanted_nusd=wanted, model="m", engine="e"
-    )
+    return await Metering(ledger).hold(principal(), new_call_id(), min_nusd=least, wanted_nusd=wanted, model="m", engine="e")
 
 
 def test_call_ids_are_new_and_in_order() -> None:

@@ -74,8 +74,7 @@ def _remove_stale(place: Place) -> None:
     strangers = processes_in(place.data)
     if strangers:
         raise DatabaseStartFailed(
-            f"a PostgreSQL server that is not ours (process {strangers[0]}) runs in {place.data}: stop it, then start "
-            "again"
+            f"a PostgreSQL server that is not ours (process {strangers[0]}) runs in {place.data}: stop it, then start again"
         )
     for path in (
         place.data / "postmaster.pid",

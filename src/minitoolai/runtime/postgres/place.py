@@ -113,9 +113,7 @@ class Place:
         """Keep the choice; once there is data it must be found again or missed, never silently made anew."""
         paths = {"data": self.data, "socket": self.socket}
         inside = self.data.parent == self.control
-        said = {
-            name: path.name if inside and path.parent == self.control else str(path) for name, path in paths.items()
-        }
+        said = {name: path.name if inside and path.parent == self.control else str(path) for name, path in paths.items()}
         write_private(self.control / "place.json", json.dumps({**said, "made": self.data.exists()}))
 
     def secret(self, name: str) -> str | None:

@@ -340,7 +340,7 @@ END $$;
 
 -- Renews the lease of a process and notes what its open calls have produced. Answers whether the lease lived (false:
 -- its holds were expired, and the process must register anew), and the holds of the process that it does not know
--- and that are older than a minute: their making was never confirmed to it, and it releases them.
+-- and that are older than 20 seconds: their making was never confirmed to it, and it releases them.
 CREATE FUNCTION ledger_renew_v1(
     p_process uuid, p_lease interval, p_ids uuid[], p_produced bigint[],
     OUT alive boolean, OUT stray uuid[]) LANGUAGE plpgsql AS $$
@@ -355,7 +355,7 @@ BEGIN
           FOR UPDATE OF o SKIP LOCKED) t
     WHERE h.id = t.id;
     SELECT array_agg(h.id) INTO stray FROM holds h
-    WHERE h.process_id = p_process AND h.expired_at IS NULL AND h.created_at < clock_timestamp() - interval '1 minute'
+    WHERE h.process_id = p_process AND h.expired_at IS NULL AND h.created_at < clock_timestamp() - interval '20 seconds'
       AND h.id <> ALL (p_ids);
 END $$;
 
@@ -376,6 +376,7 @@ BEGIN
         BEGIN
             SET LOCAL lock_timeout = '500ms';
             PERFORM make_partitions_v1(3);
+            RETURN 0;  -- its locks on the tables must not be held while waiting for accounts
         EXCEPTION WHEN lock_not_available THEN
             NULL;
         END;

@@ -1,0 +1,92 @@
+"""A whole gateway in the test's own process, for what only its inside can show."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+import uvicorn
+
+from minitoolai.core.errors import DatabaseUnavailable
+from minitoolai.edge.protocol import LimitedProtocol
+from minitoolai.runtime.boot import GatewayBoot
+from minitoolai.runtime.settings import ModelSettings, OpenAIEngineSettings, ServerSettings, Settings
+from minitoolai.runtime.wiring import Gateway, build_gateway
+from tests.support.books import Books
+from tests.support.clients import Caller, until
+
+
+class LocalGateway:
+    """A gateway on this event loop, listening on a real port."""
+
+    def __init__(self, inside: Gateway, base: str, database_url: str) -> None:
+        self.inside = inside
+        self.base = base
+        self.books = Books(database_url)
+
+    @property
+    def port(self) -> int:
+        return int(self.base.rsplit(":", 1)[1])
+
+    async def caller(self, credit_usd: str = "5", **options: Any) -> Caller:
+        """Return a caller with an account of its own."""
+        return await self.books.caller(self.base, credit_usd, **options)
+
+    async def settle(self) -> None:
+        """Wait until every call has ended and the database took its settlement."""
+        await until(lambda: not len(self.inside.calls) and not self.inside.ledger.unsettled, "all calls settled")
+
+
+@contextlib.asynccontextmanager
+async def local_gateway(
+    database_url: str,
+    upstream_url: str,
+    *,
+    engine: Mapping[str, Any] | None = None,
+    server: Mapping[str, Any] | None = None,
+    models: Mapping[str, ModelSettings] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[LocalGateway]:
+    """A gateway that serves gpt-4o-mini and gpt-4o by the upstream; gpt-4.1 has no engine."""
+    served = {name: ModelSettings(engine="up") for name in ("gpt-4o-mini", "gpt-4o")}
+    settings = Settings(
+        server=ServerSettings(**(server or {})),
+        engines={"up": OpenAIEngineSettings(base_url=upstream_url, **(engine or {}))},
+        models={**served, **(models or {})},
+    )
+    boot = GatewayBoot(
+        settings=settings,
+        engines=dict(settings.engines),
+        sockets={},
+        environment=dict(environment or {}),
+        database_url=database_url,
+        listen_fd=-1,
+        state_file="/nonexistent",
+    )
+    inside = await build_gateway(boot)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    uvicorn_server = _Server(
+        uvicorn.Config(
+            inside.application, http=LimitedProtocol, loop="none", ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, timeout_graceful_shutdown=5,
+        )
+    )  # fmt: skip
+    serving = asyncio.create_task(uvicorn_server.serve(sockets=[listener]))
+    await until(lambda: uvicorn_server.started, "the gateway listens")
+    try:
+        yield LocalGateway(inside, f"http://127.0.0.1:{listener.getsockname()[1]}", database_url)
+    finally:
+        uvicorn_server.should_exit = True
+        await serving
+        listener.close()
+        with contextlib.suppress(DatabaseUnavailable):  # a test may have taken it away for good
+            await inside.close(5)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
