@@ -10,6 +10,7 @@ import pytest
 
 from minitoolai.core.errors import DatabaseUnavailable, ServerError
 from minitoolai.storage import lanes
+
 from minitoolai.storage.lanes import BatchLane
 
 
@@ -206,12 +207,22 @@ async def test_a_refused_operation_that_nobody_awaits() -> None:
 
 async def test_a_fault_of_our_own_does_not_end_the_lane() -> None:
     """A batch that raises what nobody foresaw is asked one by one; what fails again fails alone."""
-    desk = Desk(patient=True)
+    desk = Desk(patient=False)
     desk.run.failures = [KeyError(2), KeyError(1)]
     results = await asyncio.gather(desk.lane.submit(1), desk.lane.submit(2), return_exceptions=True)
     assert isinstance(results[0], ServerError)
     assert results[1] == 4
     assert await desk.lane.submit(3) == 6
+    await desk.lane.close()
+
+
+async def test_what_must_not_be_lost_is_tried_again_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A settlement that the database refuses stays pending until it is taken; others do not wait for it."""
+    monkeypatch.setattr(lanes, "PARK_S", 0.01)
+    desk = Desk(patient=True)
+    desk.run.failures = [KeyError(2), KeyError(1), KeyError(1)]
+    assert await asyncio.gather(desk.lane.submit(1), desk.lane.submit(2)) == [2, 4]
+    assert desk.lane.pending == 0
     await desk.lane.close()
 
 

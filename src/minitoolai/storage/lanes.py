@@ -138,7 +138,7 @@ class BatchLane(Generic[Operation, Answer]):
                     future.set_exception(error)
             except Exception as error:  # as above
                 log.exception("the database refused an operation of the ledger")
-                if self._patient:
+                if self._patient and not isinstance(error, asyncpg.DataError):  # no column would ever hold it
                     self._park(operation, future)
                 elif not future.done():
                     failure = ServerError()

@@ -15,6 +15,7 @@ from minitoolai.core.errors import (
     ApiError,
     CallerLeft,
     ContextLengthExceeded,
+    CostCapExceeded,
     DatabaseUnavailable,
     Draining,
     InsufficientCredit,
@@ -523,7 +524,7 @@ class TestBefore:
     async def test_a_cap_is_checked_before_the_hold(self) -> None:
         """`x-max-cost`."""
         room = Room()
-        await room.refused(InsufficientCredit.__subclasses__()[-1], lambda: room.whole(replace(WHOLE, max_cost_nusd=5)))
+        await room.refused(CostCapExceeded, lambda: room.whole(replace(WHOLE, max_cost_nusd=5)))
         assert room.ledger.asked == []
 
     async def test_what_accounts_had_left_is_forgotten_in_the_end(self) -> None:
