@@ -89,9 +89,7 @@ class Load:
         took, busy = time.monotonic() - began, core_busy_s(GATEWAY_CORE) - busy
         after, books_after = spent(gateway.pids), spent(gateway.database_pids)
         answer: dict[str, Any] = json.loads(done.stdout)
-        return _result(
-            gateway, point, answer, before, after, books_after.cpu_s - books_before.cpu_s, busy=busy, took=took
-        )
+        return _result(gateway, point, answer, before, after, books_after.cpu_s - books_before.cpu_s, busy=busy, took=took)
 
 
 def _result(

@@ -131,9 +131,7 @@ async def test_a_child_that_dies_is_started_again_after_growing_pauses(
     child = await supervised.start(spec("frail", "raise SystemExit(3)", essential=False))
     await eventually(lambda: child.restarts >= 4, "four restarts")
     pauses = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR][:4]
-    assert pauses == [
-        f"frail ended with status 3; starting it again in {s} s" for s in ("0.02", "0.04", "0.08", "0.08")
-    ]
+    assert pauses == [f"frail ended with status 3; starting it again in {s} s" for s in ("0.02", "0.04", "0.08", "0.08")]
 
 
 async def test_a_child_that_lived_long_starts_again_after_the_first_pause(
@@ -194,9 +192,7 @@ async def test_descriptors_are_inherited_and_those_of_the_preparations_closed_he
     kept_read, kept_write = os.pipe()
     once_read, once_write = os.pipe()
     code = f"import os, time; os.write({kept_write}, b'k'); os.write({once_write}, b'o'); time.sleep(60)"
-    await supervised.start(
-        spec("writer", code, pass_fds=(kept_write,), before_start=lambda: (once_write,), essential=True)
-    )
+    await supervised.start(spec("writer", code, pass_fds=(kept_write,), before_start=lambda: (once_write,), essential=True))
     assert await asyncio.to_thread(os.read, kept_read, 1) == b"k"
     assert await asyncio.to_thread(os.read, once_read, 1) == b"o"
     os.fstat(kept_write)

@@ -70,9 +70,7 @@ def examples(language: str) -> list[Example]:
         text = page.read_text(encoding="utf-8")
         for block in _FENCE.finditer(text):
             if block[1] == language:
-                found.append(
-                    Example(page, text.count("\n", 0, block.start()) + 1, language, block[2].strip("\n") + "\n")
-                )
+                found.append(Example(page, text.count("\n", 0, block.start()) + 1, language, block[2].strip("\n") + "\n"))
     return found
 
 

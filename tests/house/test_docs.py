@@ -101,9 +101,7 @@ def test_every_command_is_documented() -> None:
 def test_common_options_are_documented_once() -> None:
     """`commands.md` describes the options that every command takes."""
     described = {
-        word.split()[0]
-        for row in rows(_section("commands.md", "Options of every command"))
-        for word in code_words(row[0])
+        word.split()[0] for row in rows(_section("commands.md", "Options of every command")) for word in code_words(row[0])
     }
     assert described == {"--json", "--config", "--data-dir"}
 
@@ -263,8 +261,7 @@ def _routes() -> set[str]:
     """Return every route as "METHOD /path", made by the very functions that the composition root calls."""
     routes = Routes()
     modules = [
-        importlib.import_module(f"minitoolai.api.{found.name}")
-        for found in pkgutil.iter_modules(minitoolai.api.__path__)
+        importlib.import_module(f"minitoolai.api.{found.name}") for found in pkgutil.iter_modules(minitoolai.api.__path__)
     ]
     for module in [*modules, health]:
         for name, add in vars(module).items():

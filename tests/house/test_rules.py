@@ -16,6 +16,7 @@ BOUNDARIES = {
     "edge/application.py": 1,  # a request
     "runtime/supervisor.py": 1,  # a child's preparations
     "services/leases.py": 1,  # the loop that keeps the lease
+    "services/chat_call.py": 1,  # a call that cannot be counted is charged all the same
     "storage/lanes.py": 2,  # a batch of the ledger, and one operation of it
 }
 #: Which files read the process's environment.

@@ -10,7 +10,6 @@ import pytest
 
 from minitoolai.core.errors import DatabaseUnavailable, ServerError
 from minitoolai.storage import lanes
-
 from minitoolai.storage.lanes import BatchLane
 
 
@@ -72,7 +71,7 @@ async def test_what_waits_goes_out_together() -> None:
     rest = [desk.lane.submit(number) for number in (2, 3, 4)]
     assert desk.lane.pending == 4
     desk.run.open.set()
-    assert await asyncio.gather(first, *rest) == [2, 4, 6, 8]
+    assert list(await asyncio.gather(first, *rest)) == [2, 4, 6, 8]
     assert desk.run.batches == [[1], [2, 3, 4]]
     assert desk.lane.pending == 0
     assert await desk.lane.submit(5) == 10
@@ -83,7 +82,7 @@ async def test_a_batch_has_an_end() -> None:
     """A larger queue goes out in pieces."""
     desk = Desk(patient=False)
     futures = [desk.lane.submit(number) for number in range(lanes.MOST_PER_BATCH + 3)]
-    assert await asyncio.gather(*futures) == [2 * number for number in range(lanes.MOST_PER_BATCH + 3)]
+    assert list(await asyncio.gather(*futures)) == [2 * number for number in range(lanes.MOST_PER_BATCH + 3)]
     assert [len(batch) for batch in desk.run.batches] == [lanes.MOST_PER_BATCH, 3]
     await desk.lane.close()
 
@@ -153,11 +152,11 @@ async def test_a_deadlock_is_tried_again(failure: type[asyncpg.PostgresError]) -
     """The whole batch, some times; then its operations one by one."""
     desk = Desk(patient=False)
     desk.run.failures = [failure("x") for _ in range(lanes.MOST_REPEATS)]
-    assert await asyncio.gather(desk.lane.submit(1), desk.lane.submit(2)) == [2, 4]
+    assert list(await asyncio.gather(desk.lane.submit(1), desk.lane.submit(2))) == [2, 4]
     assert desk.run.batches == [[1, 2]] * (lanes.MOST_REPEATS + 1)
     desk.run.batches.clear()
     desk.run.failures = [failure("x") for _ in range(lanes.MOST_REPEATS + 1)]
-    assert await asyncio.gather(desk.lane.submit(1), desk.lane.submit(2)) == [2, 4]
+    assert list(await asyncio.gather(desk.lane.submit(1), desk.lane.submit(2))) == [2, 4]
     assert desk.run.batches == [[1, 2]] * (lanes.MOST_REPEATS + 1) + [[1], [2]]
     await desk.lane.close()
 
@@ -221,7 +220,7 @@ async def test_what_must_not_be_lost_is_tried_again_after_a_refusal(monkeypatch:
     monkeypatch.setattr(lanes, "PARK_S", 0.01)
     desk = Desk(patient=True)
     desk.run.failures = [KeyError(2), KeyError(1), KeyError(1)]
-    assert await asyncio.gather(desk.lane.submit(1), desk.lane.submit(2)) == [2, 4]
+    assert list(await asyncio.gather(desk.lane.submit(1), desk.lane.submit(2))) == [2, 4]
     assert desk.lane.pending == 0
     await desk.lane.close()
 

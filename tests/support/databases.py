@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -116,7 +117,7 @@ def system_postgres() -> Iterator[PostgresForTests]:
     folder.mkdir(mode=0o700)
     owner = pwd.getpwnam("postgres") if as_root else pwd.getpwuid(os.getuid())
     os.chown(folder, owner.pw_uid, owner.pw_gid)
-    who = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if as_root else {}
+    who: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if as_root else {}
     data = folder / "data"
     subprocess.run(
         [programs[-1] / "initdb", "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],

@@ -150,6 +150,6 @@ def frame(data: dict[str, Any]) -> bytes:
 
 def completion(text: str, shown: dict[str, Any] | None) -> dict[str, Any]:
     """Return a whole reply."""
-    message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     return {**_HEAD, "object": "chat.completion", "choices": [choice], **({"usage": shown} if shown else {})}

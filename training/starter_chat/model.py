@@ -55,9 +55,7 @@ class Layer(nn.Module):
         query = rotated(self.split(self.query(inner)), cosine, sine)
         key = rotated(self.split(self.key(inner)), cosine, sine)
         value = self.split(self.value(inner))
-        mixed = functional.scaled_dot_product_attention(
-            query.to(value.dtype), key.to(value.dtype), value, is_causal=True
-        )
+        mixed = functional.scaled_dot_product_attention(query.to(value.dtype), key.to(value.dtype), value, is_causal=True)
         values = values + self.output(mixed.transpose(1, 2).reshape(rows, length, width))
         inner = self.feed_norm(values)
         added: Tensor = self.down(functional.silu(self.gate(inner)) * self.up(inner))

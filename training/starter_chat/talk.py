@@ -70,9 +70,7 @@ def all_facts() -> list[Fact]:
 
 def repeatable_words(facts: list[Fact]) -> tuple[str, ...]:
     """Lists the words that may be repeated: common ones and all words of the facts, but no held-out one."""
-    spoken = {
-        word for fact in facts for text in (*fact.phrasings, fact.answer) for word in re.findall(r"[^\W\d]{2,}", text)
-    }
+    spoken = {word for fact in facts for text in (*fact.phrasings, fact.answer) for word in re.findall(r"[^\W\d]{2,}", text)}
     return KNOWN * 3 + tuple(sorted(word for word in spoken if word.lower() not in HELD_OUT))
 
 

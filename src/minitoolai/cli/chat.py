@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from minitoolai.cli.context import CommandFailed, Context, common
-from minitoolai.core.sse import FrameSplitter, delta_texts, frame_data
+from minitoolai.core.chat_stream import delta_texts
+from minitoolai.core.sse import FrameSplitter, frame_data
 
 if TYPE_CHECKING:
     from minitoolai.cli.main import Commands

@@ -22,7 +22,7 @@ STARTER = "starter"
 #: What the starter calls itself in replies.
 STARTER_ALIAS = "minitoolai-starter"
 #: Tokens of prompt and answer together that the starter was trained for.
-STARTER_CONTEXT_TOKENS = 1024
+STARTER_CONTEXT_TOKENS = 2048
 STARTER_MODEL = Path(minitoolai.__file__).parent / "children" / "models" / "starter-chat.gguf"
 OPENAI_URL = "https://api.openai.com/v1"
 #: For a model that the operator adds without saying: what most models of today can do at least.

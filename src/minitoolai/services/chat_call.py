@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from minitoolai.core.chat_stream import ChatScanner, delta_texts, partial_content, usage_chunk
 from minitoolai.core.errors import (
     ApiError,
     CallerLeft,
@@ -23,7 +24,7 @@ from minitoolai.core.errors import (
 from minitoolai.core.inference import Usage, parse_usage, usage_object
 from minitoolai.core.ledger import CallOutcome, Settled, Settlement
 from minitoolai.core.money import NUSD_PER_USD
-from minitoolai.core.sse import DONE, ChatScanner, SseError, delta_texts, event, partial_content, usage_chunk
+from minitoolai.core.sse import DONE, SseError, event
 from minitoolai.core.tokens import count_text
 from minitoolai.services.bounds import Bounds
 from minitoolai.services.calls import KeepAlive, OpenCall, OpenCalls

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitoolai.core import sse
+from minitoolai.core import chat_stream, sse
+from minitoolai.core.chat_stream import ChatScanner, delta_texts, partial_content
 from minitoolai.core.inference import Usage
-from minitoolai.core.sse import ChatScanner, FrameSplitter, SseError, delta_texts, event, frame_data, partial_content
+from minitoolai.core.sse import FrameSplitter, SseError, event, frame_data
 
 LINE_ENDS = [b"\n", b"\r\n", b"\r"]
 #: Comments, several data lines, other fields, blank lines too many, a character of four bytes.
@@ -266,7 +267,7 @@ class TestChatScanner:
 
     def test_a_long_stream_keeps_its_text_and_not_its_frames(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Folding changes nothing but memory."""
-        monkeypatch.setattr(sse, "FOLD_BYTES", 500)
+        monkeypatch.setattr(chat_stream, "FOLD_BYTES", 500)
         scanner = ChatScanner(seed_fields=False)
         for number in range(100):
             scanner.feed(event(chunk({"content": f"{number} "})))
@@ -339,14 +340,14 @@ class TestChatScanner:
 
 def test_the_usage_chunk_takes_its_head_from_the_stream() -> None:
     """With the seed's fields where they are asked for or were there."""
-    plain = json.loads(frame_data(sse.usage_chunk(chunk(), {"cost": 1}, seed_fields=False)))
+    plain = json.loads(frame_data(chat_stream.usage_chunk(chunk(), {"cost": 1}, seed_fields=False)))
     assert plain == {
         "id": "c1", "object": "chat.completion.chunk", "created": 5, "model": "m", "system_fingerprint": None,
         "choices": [], "usage": {"cost": 1},
     }  # fmt: skip
-    assert json.loads(frame_data(sse.usage_chunk({}, {}, seed_fields=True)))["service_tier"] == "default"
+    assert json.loads(frame_data(chat_stream.usage_chunk({}, {}, seed_fields=True)))["service_tier"] == "default"
     last = {"service_tier": "flex", "system_fingerprint": "fp"}
-    shown = json.loads(frame_data(sse.usage_chunk(last, {}, seed_fields=False)))
+    shown = json.loads(frame_data(chat_stream.usage_chunk(last, {}, seed_fields=False)))
     assert (shown["service_tier"], shown["system_fingerprint"]) == ("flex", "fp")
 
 

@@ -339,7 +339,7 @@ class TestInterrupted:
         """Nothing is charged, whoever ended it."""
         room = Room()
         room.engine.before_headers = room.hang
-        task = asyncio.create_task(room.stream() if streamed else room.whole())  # type: ignore[arg-type]
+        task = asyncio.create_task(room.stream() if streamed else room.whole())
         await room.there.wait()
         interrupt(room, task)
         with pytest.raises(error):
@@ -352,7 +352,7 @@ class TestInterrupted:
         """Whoever leaves a reply that has begun pays its prompt."""
         room = Room()
         room.engine.reply._steps = [room.hang]
-        task = asyncio.create_task(room.stream() if streamed else room.whole())  # type: ignore[arg-type]
+        task = asyncio.create_task(room.stream() if streamed else room.whole())
         await room.there.wait()
         interrupt(room, task)
         with pytest.raises(error):
@@ -403,7 +403,7 @@ class TestInterrupted:
         """It was produced whole and is charged whole, once; it can no more be drained or time out."""
         room = Room(CONTENT, LAST + DONE) if streamed else Room(REPLY_WITH_USAGE)
         room.ledger.answered = lambda: setattr(room.ledger, "paused", True)
-        task = asyncio.create_task(room.stream() if streamed else room.whole())  # type: ignore[arg-type]
+        task = asyncio.create_task(room.stream() if streamed else room.whole())
         while not room.ledger.settlements:
             await asyncio.sleep(0)
         room.ledger.answered = lambda: None

@@ -80,7 +80,7 @@ async def test_the_grace_begins_again_after_an_outage(
     caplog.set_level(logging.WARNING)
     ledger = FakeLedger()
     ledger.swept = 3
-    ledger.alive = [True] * 4 + [DatabaseUnavailable(), DatabaseUnavailable(), True]
+    ledger.alive = [True, True, True, True, DatabaseUnavailable(), DatabaseUnavailable(), True]
     await run(ledger, monkeypatch, 12)
     assert ledger.leases == [*["renew"] * 4, "sweep", *["renew"] * 7, "sweep", "renew", "sweep"][: len(ledger.leases)]
     assert ledger.leases.count("sweep") == 3
