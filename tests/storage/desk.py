@@ -14,7 +14,7 @@ import asyncpg
 
 from minitoolai.core.access import key_digest, key_hint, make_key
 from minitoolai.core.ids import uuid7
-from minitoolai.core.ledger import CallOutcome, HoldAnswer, HoldRequest, Settled, Settlement
+from minitoolai.core.ledger import CallOutcome, HoldAnswer, HoldRequest, Settled, Settlement, TransferKind
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.database import Database
 from minitoolai.storage.ledger import PgLedger
@@ -88,6 +88,11 @@ class Desk:
         """Balance and held of an account."""
         view = await self.accounts.show_by_id(account_id)
         return view.balance, view.held
+
+    async def entries(self) -> list[tuple[TransferKind, int, int, int]]:
+        """All movements but credits: kind, from, to, amount."""
+        rows = await self.sql("SELECT kind, debit, credit, amount FROM transfers WHERE kind <> 1 ORDER BY created_at")
+        return [(TransferKind(kind), debit, credit, amount) for kind, debit, credit, amount in rows]
 
     async def kill(self, ledger: PgLedger) -> None:
         """Let a process's lease lapse."""

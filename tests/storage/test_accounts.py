@@ -87,3 +87,14 @@ async def test_suspending_keeps_its_first_time_and_can_be_undone(desk: Desk) -> 
     assert actions == ["account.create", "account.suspend", "account.suspend", "account.resume"]
     with pytest.raises(AccountNotFound):
         await desk.accounts.suspend("nobody", suspended=True, actor="tests")
+
+
+async def test_an_account_may_begin_with_credit(desk: Desk) -> None:
+    """In one transaction with it; an amount without a movement's id gives none."""
+    made = await desk.accounts.create("a", 500, transfer_id=new_id(), actor="tests")
+    assert made.balance == 500
+    with pytest.raises(AccountExists):
+        await desk.accounts.create("a", 500, transfer_id=new_id(), actor="tests")
+    assert (await desk.accounts.create("b", 500, actor="tests")).balance == 0
+    assert len(await desk.sql("SELECT 1 FROM transfers")) == 1
+    await desk.clean()

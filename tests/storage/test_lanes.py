@@ -252,3 +252,17 @@ async def test_closing_fails_what_is_pending() -> None:
             await asyncio.wait_for(future, 5)
     assert desk.lane.pending == 0
     await desk.lane.close()
+
+
+async def test_closing_passes_over_what_was_cancelled() -> None:
+    """In flight, waiting and parked."""
+    desk = Desk(patient=True)
+    desk.run.open.clear()
+    first = desk.lane.submit(1)
+    await turns()
+    second = desk.lane.submit(2)
+    first.cancel()
+    second.cancel()
+    await desk.lane.close()
+    assert desk.lane.pending == 0
+    assert first.cancelled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -90,3 +91,16 @@ async def test_a_server_that_is_away() -> None:
         await migrate("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(DatabaseUnavailable):
         await schema_version("postgresql://nobody@127.0.0.1:1/none")
+
+
+def test_a_file_without_its_phase_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is no step is passed over."""
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "README.md").write_text("not a step")
+    (folder / "0001_first.sql").write_text("-- phase: after\nSELECT 1;")
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
+    assert [(step.number, step.name, step.phase) for step in migrations()] == [(1, "first", "after")]
+    (folder / "0002_second.sql").write_text("SELECT 1;")
+    with pytest.raises(ValueError, match=r"0002_second\.sql has no '-- phase:' line"):
+        migrations()

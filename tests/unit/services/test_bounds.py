@@ -97,3 +97,24 @@ async def test_a_cap_is_measured_at_the_exact_count() -> None:
     with pytest.raises(CostCapExceeded):
         await bounds.check_cap(engine)
     assert engine.counts == 2
+
+
+def test_a_starter_answers_as_long_as_it_can() -> None:
+    """It stands in for models that write far more: their limits are no mistake of the caller's."""
+    request = replace(REQUEST, max_completion_tokens=4096)
+    assert Bounds(replace(MODEL, starter=True), request).completion_tokens == 500
+
+
+async def test_the_prompt_of_an_open_call_is_estimated_until_it_is_counted() -> None:
+    """Quickly and from below, once; a count of OpenAI's own vocabulary is kept for the charge."""
+    long = replace(REQUEST, body={"messages": [{"role": "user", "content": "zażółć gęślą jaźń " * 100}]}, body_bytes=9000)
+    bounds = Bounds(MODEL, long)
+    assert bounds.prompt_so_far() == bounds.prompt_so_far() <= bounds.count_prompt()
+    assert bounds.prompt_so_far() == bounds.count_prompt()
+    other = Bounds(MODEL, long)
+    await other.count_exactly(FakeEngine(prompt_tokens=77))
+    assert other.prompt_so_far() == 77
+    assert other.count_prompt() == bounds.count_prompt()
+    own = Bounds(replace(MODEL, o200k=True), long)
+    await own.count_exactly(FakeEngine(prompt_tokens=77))
+    assert own.prompt_so_far() == own.count_prompt() == 77

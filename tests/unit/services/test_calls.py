@@ -148,3 +148,16 @@ async def test_the_clock_ticks_for_ever(call: OpenCall, monkeypatch: pytest.Monk
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watching
+
+
+async def test_a_call_that_has_ended_holds_nothing_back(call: OpenCall) -> None:
+    """It produces nothing more and does not expire; paid for, only its caller's leaving can still end it."""
+    call.let_go()
+    assert call.produced_nusd() == 0
+    look(call, 10_000)
+    assert call.reason is None
+    call.paid = True
+    call.interrupt(Draining())
+    assert call.reason is None
+    call.interrupt(CallerLeft())
+    assert isinstance(call.reason, CallerLeft)
