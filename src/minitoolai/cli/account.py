@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from minitoolai.cli.context import CommandFailed, Context, common, table
+from minitoolai.cli.context import CommandFailed, Commands, Context, common, table
 from minitoolai.core.accounts import AccountView
 from minitoolai.core.money import format_usd, parse_usd
 from minitoolai.services.metering import new_call_id
 from minitoolai.storage.accounts import PgAccounts
-
-if TYPE_CHECKING:
-    from minitoolai.cli.main import Commands
 
 #: Characters of an account's name, and of a credit's id, as the database checks them.
 MAX_NAME = MAX_ID = 200

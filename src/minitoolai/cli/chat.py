@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 
-from minitoolai.cli.context import CommandFailed, Context, common
+from minitoolai.cli.context import CommandFailed, Commands, Context, common
 from minitoolai.core.chat_stream import delta_texts
 from minitoolai.core.sse import FrameSplitter, frame_data
-
-if TYPE_CHECKING:
-    from minitoolai.cli.main import Commands
 
 #: A model may think for long.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=300)

@@ -11,13 +11,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from minitoolai.runtime.config import data_dir, load_settings
 from minitoolai.runtime.postgres import temporary_server
 from minitoolai.runtime.settings import Settings
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import migrate
+
+#: What a family of commands adds itself to.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class CommandFailed(Exception):

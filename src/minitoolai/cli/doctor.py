@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from minitoolai.cli.context import CommandFailed, Context, common
+from minitoolai.cli.context import CommandFailed, Commands, Context, common
 from minitoolai.runtime.examine import examine
-
-if TYPE_CHECKING:
-    from minitoolai.cli.main import Commands
 
 _MARKS = {"ok": "ok  ", "warn": "note", "fail": "FAIL"}
 

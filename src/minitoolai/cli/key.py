@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from minitoolai.cli.context import CommandFailed, Context, common, moment, positive, table
+from minitoolai.cli.context import CommandFailed, Commands, Context, common, moment, positive, table
 from minitoolai.core.access import KEY_BYTES, key_digest, key_hint, make_key
 from minitoolai.core.accounts import KeyView
 from minitoolai.core.catalog import Catalog
 from minitoolai.core.money import format_usd, parse_usd
 from minitoolai.runtime.catalogue import models_of
 from minitoolai.storage.accounts import PgAccounts
-
-if TYPE_CHECKING:
-    from minitoolai.cli.main import Commands
 
 
 def add_to(commands: Commands) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from minitoolai.cli.context import CommandFailed, Context, common, moment, positive, table
+from minitoolai.cli.context import CommandFailed, Commands, Context, common, moment, positive, table
 from minitoolai.core.money import format_usd
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.verify import verify_ledger
-
-if TYPE_CHECKING:
-    from minitoolai.cli.main import Commands
 
 
 def add_to(commands: Commands) -> None:

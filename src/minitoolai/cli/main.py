@@ -8,15 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from typing import TypeAlias
 
 import minitoolai
 from minitoolai.cli import account, chat, doctor, key, ledger, migrate, models, serve
 from minitoolai.cli.context import CommandFailed, Context
 from minitoolai.core.errors import DatabaseUnavailable, MiniToolError
 from minitoolai.runtime.postgres import DatabaseStartFailed
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 _FAMILIES = (serve, account, key, ledger, models, migrate, doctor, chat)
 

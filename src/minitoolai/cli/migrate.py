@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from minitoolai.cli.context import Context, common
+from minitoolai.cli.context import Commands, Context, common
 from minitoolai.storage.migrate import migrate, schema_version
-
-if TYPE_CHECKING:
-    from minitoolai.cli.main import Commands
 
 
 def add_to(commands: Commands) -> None:

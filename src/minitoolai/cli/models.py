@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from minitoolai.cli.context import Context, common, table
+from minitoolai.cli.context import Commands, Context, common, table
 from minitoolai.core.money import format_usd
 from minitoolai.runtime.catalogue import models_of
-
-if TYPE_CHECKING:
-    from minitoolai.cli.main import Commands
 
 
 def add_to(commands: Commands) -> None:

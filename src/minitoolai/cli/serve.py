@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from minitoolai.cli.context import CommandFailed, Context, common
+from minitoolai.cli.context import CommandFailed, Commands, Context, common
 from minitoolai.runtime.serve import ServeOptions, serve
 from minitoolai.runtime.settings import ServerSettings
 from minitoolai.runtime.telemetry import start_logging
-
-if TYPE_CHECKING:
-    from minitoolai.cli.main import Commands
 
 
 def add_to(commands: Commands) -> None:
