@@ -98,6 +98,7 @@ class Actor:
             await self._chance.choice(self._ledgers).sweep()
             if not await self._desk.sql(count, doomed.process_id):
                 break
+        await doomed.close(5)
         for hold_id in open_:
             self.model.holds[hold_id].produced = produced[hold_id]
             self.model.expire(hold_id)
