@@ -67,9 +67,10 @@ class Desk:
         return made.id
 
     async def ledger(self) -> PgLedger:
-        """One process's ledger, registered."""
+        """One process's ledger, registered, with a lease that no slow machine lets lapse unasked."""
         ledger = PgLedger(self.database, new_id(), host="tests", pid=os.getpid())
         await ledger.register()
+        await self.sql("UPDATE processes SET lease_until = now() + interval '1 hour' WHERE id = $1", ledger.process_id)
         self._ledgers.append(ledger)
         return ledger
 

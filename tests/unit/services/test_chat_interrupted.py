@@ -175,4 +175,7 @@ async def test_a_call_that_cannot_be_counted_is_settled_all_the_same(monkeypatch
     room = Room(CONTENT)
     with pytest.raises(RuntimeError):
         await room.stream()
-    await room.ended(PROMPT + 2, CallOutcome.CUT)  # one chunk, taken for a token
+    await asyncio.sleep(0.005)
+    (settlement,) = room.ledger.settlements
+    assert (settlement.cost_nusd, settlement.outcome) == (PROMPT + 2, CallOutcome.CUT)  # one chunk, taken for a token
+    assert (room.ledger.balance, room.ledger.held, len(room.calls)) == (10**6 - PROMPT - 2, 0, 0)
