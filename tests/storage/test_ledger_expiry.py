@@ -208,8 +208,8 @@ async def test_a_hold_that_nobody_was_told_of_is_released(desk: Desk) -> None:
     await desk.clean()
 
 
-async def test_a_renewal_does_not_release_what_is_being_settled(desk: Desk) -> None:
-    """A call of more than a minute ends while the lane is busy: its own settlement is the one that counts."""
+async def test_a_renewal_does_not_release_what_is_being_settled(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A call of more than a minute ends while the lane is busy: its own settlement is the only one."""
     account = await desk.account(10_000)
     key = await desk.key(account)
     ledger = await desk.ledger()
@@ -222,6 +222,8 @@ async def test_a_renewal_does_not_release_what_is_being_settled(desk: Desk) -> N
         await asyncio.sleep(0.05)  # it is under way and waits for the account
         second = ledger.settle(cost(long.id, 4000))
         await ledger.renew({})
+        assert ledger.unsettled == 2
+    assert "releasing hold" not in caplog.text
     assert (await first).charged_nusd == 10
     assert (await second).charged_nusd == 4000
     while ledger.unsettled:
