@@ -38,7 +38,7 @@ class ChatScanner:
     """
 
     __slots__ = (
-        "_bytes", "_frames", "_seed_fields", "_splitter", "_texts", "_usage_at", "chunks", "done", "error", "finished",
+        "_bytes", "_frames", "_seed_fields", "_splitter", "_texts", "_usage_at", "chunks", "done", "error",
         "has_content", "last", "usage",
     )  # fmt: skip
 
@@ -57,7 +57,6 @@ class ChatScanner:
         #: The engine's in-band error object, if it sent one.
         self.error: dict[str, Any] | None = None
         self.done = False
-        self.finished = False
         self.has_content = False
         #: The head of the last chunk parsed (id, created, model …): the usage chunk is made from it.
         self.last: dict[str, Any] = {}
@@ -143,7 +142,6 @@ class ChatScanner:
 
     def _note(self, choices: list[dict[str, Any]]) -> None:
         for choice in choices:
-            self.finished = self.finished or bool(choice.get("finish_reason"))
             delta = choice.get("delta")
             if isinstance(delta, dict) and any(value for name, value in delta.items() if name != "role"):
                 self.has_content = True
