@@ -130,6 +130,7 @@ _INTEGERS = ("max_completion_tokens", "max_tokens", "n", "top_logprobs", "seed")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 def add_chat(routes: Routes, access: Access, chat: Chat, *, max_body_bytes: int) -> None:
@@ -146,7 +147,7 @@ class _Endpoint:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, exchange: Exchange) -> None:
-        principal = await self._access.identify(exchange.header(b"authorization"))
+        principal = await self._access.identify(exchange.credentials)
         raw = await exchange.json_body(self._max_body_bytes)
         request, ignored = parse_chat(raw, self._surface)
         cap = exchange.header(b"x-max-cost")
@@ -164,7 +165,7 @@ class _Endpoint:
         headers.append((b"x-minitoolai-cost", format_usd(reply.cost_nusd).encode()))
         if reply.balance_nusd is not None:
             headers.append((b"x-minitoolai-balance", format_usd(reply.balance_nusd).encode()))
-        await exchange.reply(200, reply.body, headers)
+        await exchange.reply(200, _encode(reply.body), headers)
 
 
 def parse_chat(raw: bytes, surface: Surface) -> tuple[ChatRequest, str]:

@@ -86,6 +86,19 @@ class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
 
 
+class InvalidImageUrl(InvalidRequest):
+    """The image at '{param}' cannot be had: {why} Send an https URL that anyone can open, or the picture itself as a
+    data: URL."""
+
+    code = "invalid_image_url"
+
+
+class ImageTooLarge(InvalidRequest):
+    """The image at '{param}' is too large: {why} Send a smaller one."""
+
+    code = "image_too_large"
+
+
 # -- 401, 402, 403, 404 -----------------------------------------------------------------------------------------
 
 
@@ -123,6 +136,10 @@ class PermissionDenied(ApiError):
 
 class ModelNotAllowed(PermissionDenied):
     """This key may not use the model '{model}'. Use one of the key's models, or another key."""
+
+
+class AddressNotAllowed(PermissionDenied):
+    """This key may not be used from your address. Call from one of the key's addresses, or use another key."""
 
 
 class AccountSuspended(PermissionDenied):
@@ -206,6 +223,11 @@ class RateLimited(_Retryable):
 
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class KeyRateLimited(RateLimited):
+    """This key may {verb} {limit} {what} a minute, and {used} are used. Wait as Retry-After says, then repeat; or have
+    the key's limit raised."""
 
 
 class ServerError(ApiError):

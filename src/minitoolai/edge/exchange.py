@@ -55,6 +55,14 @@ class Exchange:
                 return str(value.decode("latin-1"))
         return None
 
+    @property
+    def credentials(self) -> str | None:
+        """The `Authorization` header, or one made of `x-api-key`, which Anthropic's clients send; None: neither."""
+        found = self.header(b"authorization")
+        if found is None and (key := self.header(b"x-api-key")) is not None:
+            return f"Bearer {key}"
+        return found
+
     async def json_body(self, limit: int) -> bytes:
         """Return the body. Raises `UnsupportedMediaType`, `RequestTooLarge`, `asyncio.CancelledError` when cut."""
         media = self.header(b"content-type")

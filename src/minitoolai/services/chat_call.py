@@ -37,14 +37,14 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class WholeReply:
     """A finished reply."""
 
-    body: bytes
+    #: A `chat.completion`, its `usage` with the cost.
+    body: dict[str, Any]
     cost_nusd: int
     #: The account's balance after the capture; None when the database was away at that moment.
     balance_nusd: int | None
@@ -107,7 +107,7 @@ class ChatCall:
             raise self._interrupted() from None
         cost = self._charged(usage, settled)
         body["usage"] = usage_object(usage, cost / NUSD_PER_USD, details=self._request.seed_fields)
-        return WholeReply(_encode(body), cost, settled.balance_nusd if settled else None)
+        return WholeReply(body, cost, settled.balance_nusd if settled else None)
 
     async def run_stream(self, sink: StreamingSink) -> None:
         """Run the call into `sink`. Raises `ApiError` while `sink` has not started, `CallerLeft` at any time."""

@@ -50,7 +50,7 @@ class TestWhole:
         room = Room(*[REPLY_WITH_USAGE[n : n + size] for n in range(0, len(REPLY_WITH_USAGE), size)])
         reply = await room.whole()
         assert (reply.cost_nusd, reply.balance_nusd) == (USAGE_COST, 10**6 - USAGE_COST)
-        assert json.loads(reply.body)["usage"] == {**USAGE, "cost": USAGE_COST / 1e9}
+        assert reply.body["usage"] == {**USAGE, "cost": USAGE_COST / 1e9}
         await room.ended(USAGE_COST, CallOutcome.COMPLETED)
         assert not room.ledger.settlements[0].counted_by_gateway
         assert room.engine.reply.closed == 1
@@ -59,7 +59,7 @@ class TestWhole:
         """And says so in the record."""
         room = Room(REPLY)
         reply = await room.whole(replace(WHOLE, seed_fields=True))
-        usage = json.loads(reply.body)["usage"]
+        usage = reply.body["usage"]
         assert (usage["prompt_tokens"], usage["completion_tokens"]) == (PROMPT, ANSWER)
         assert usage["prompt_tokens_details"] == {"cached_tokens": 0, "audio_tokens": 0}
         await room.ended(PROMPT + 2 * ANSWER, CallOutcome.COMPLETED)
@@ -115,7 +115,7 @@ class TestWhole:
         reply = await room.whole()
         held = room.ledger.model.ended[room.ledger.asked[0].id][0]
         assert reply.cost_nusd == held == 100 + 16 + 2 * 100
-        assert json.loads(reply.body)["usage"]["cost"] == held / 1e9
+        assert reply.body["usage"]["cost"] == held / 1e9
         assert room.ledger.model.loss == 100_010 - held
 
 
