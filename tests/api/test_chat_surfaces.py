@@ -141,6 +141,7 @@ async def test_no_header_of_the_upstream_reaches_the_caller(caller: Caller) -> N
     """Only our own, known by name."""
     streamed, whole = await caller.seed(), await caller.openai()
     ours = {"content-type", "x-request-id", "date", "connection"}
+    ours |= {f"x-ratelimit-{word}-{what}" for word in ("limit", "remaining", "reset") for what in ("requests", "tokens")}
     assert streamed.headers.keys() <= ours | {"cache-control", "x-accel-buffering", "transfer-encoding"}
     assert whole.headers.keys() <= ours | {"content-length", "x-minitoolai-cost", "x-minitoolai-balance"}
 

@@ -43,13 +43,6 @@ async def test_a_cap_that_is_no_amount_is_refused(caller: Caller, cap: str) -> N
     assert (reply.status, reply.json["error"]["param"]) == (400, "x-max-cost")
 
 
-async def test_an_idempotency_key_is_told_to_be_ignored(caller: Caller) -> None:
-    """A caller that relies on it sees that it may not."""
-    reply = await caller.send(PATH, body(), headers={"idempotency-key": "a"})
-    assert reply.status == 200
-    assert reply.headers["x-minitoolai-ignored"] == "idempotency-key"
-
-
 @pytest.mark.parametrize(
     ("more", "param"),
     [

@@ -24,15 +24,6 @@ def test_the_table_of_statuses_is_total() -> None:
         assert kind.code != "server_error" or kind is errors.ServerError
 
 
-def test_409_and_422_are_in_the_table() -> None:
-    """`Idempotency-Key` comes with a later release; its errors are settled."""
-    running, other = errors.IdempotencyInProgress(), errors.IdempotencyMismatch()
-    assert (status_of(running), running.code) == (409, "idempotency_in_progress")
-    assert (status_of(other), other.code) == (422, "idempotency_mismatch")
-    assert "Wait" in running.message
-    assert "new key" in other.message
-
-
 def test_the_table_is_the_contracts() -> None:
     """Each code of the contract's §6 that this release knows, with its status."""
     found = {kind.code: status_of(kind.__new__(kind)) for kind in _tree(errors.ApiError) if kind.__name__[0] != "_"}
@@ -42,5 +33,5 @@ def test_the_table_is_the_contracts() -> None:
         "method_not_allowed": 405, "request_timeout": 408, "idempotency_in_progress": 409, "request_too_large": 413,
         "unsupported_media_type": 415, "idempotency_mismatch": 422, "rate_limit_exceeded": 429,
         "headers_too_large": 431, "server_error": 500, "upstream_error": 502, "service_unavailable": 503,
-        "upstream_timeout": 504,
+        "upstream_timeout": 504, "invalid_image_url": 400, "image_too_large": 400,
     }  # fmt: skip

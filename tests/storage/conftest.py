@@ -9,7 +9,7 @@ import pytest
 from tests.storage.desk import Desk
 from tests.support.databases import PostgresForTests
 
-_EMPTY = """TRUNCATE accounts, keys, processes, holds, transfers, usage_records, credits, audit, facts
+_EMPTY = """TRUNCATE accounts, keys, processes, replays, holds, transfers, usage_records, credits, audit, facts
     RESTART IDENTITY CASCADE"""
 
 

@@ -18,7 +18,11 @@ from minitoolai.core.ledger import CallOutcome, HoldAnswer, HoldRequest, Settled
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.database import Database
 from minitoolai.storage.ledger import PgLedger
+from minitoolai.storage.seal import Seal
 from minitoolai.storage.verify import verify_ledger
+
+
+SEAL = Seal(bytes(32))
 
 
 def new_id() -> UUID:
@@ -66,9 +70,9 @@ class Desk:
         )  # fmt: skip
         return made.id
 
-    async def ledger(self) -> PgLedger:
+    async def ledger(self, **limits: int) -> PgLedger:
         """One process's ledger, registered, with a lease that no slow machine lets lapse unasked."""
-        ledger = PgLedger(self.database, new_id(), host="tests", pid=os.getpid())
+        ledger = PgLedger(self.database, new_id(), host="tests", pid=os.getpid(), seal=SEAL, **limits)
         await ledger.register()
         await self.sql("UPDATE processes SET lease_until = now() + interval '1 hour' WHERE id = $1", ledger.process_id)
         self._ledgers.append(ledger)

@@ -67,7 +67,7 @@ async def test_a_rolling_upgrade_takes_its_phases_in_turn(empty_url: str, monkey
     ]
     known = migrations()
     monkeypatch.setattr(module, "migrations", lambda: [*known, *extra])
-    assert [step.name for step in await migrate(empty_url, ["before"])] == ["initial", "grow"]
+    assert [step.name for step in await migrate(empty_url, ["before"])] == [step.name for step in known] + ["grow"]
     tables = "SELECT tablename FROM pg_tables WHERE tablename IN ('after_step', 'before_step')"
     assert [row["tablename"] for row in await rows(empty_url, tables)] == ["before_step"]
     assert [step.name for step in await migrate(empty_url, ["after"])] == ["shrink"]

@@ -30,7 +30,6 @@ CORRUPTIONS = {
     "a hold that was changed": ("UPDATE holds SET amount = amount + 1", "held"),
     "spent that was written by hand": ("UPDATE keys SET spent = spent + 1", "key"),
     "a key's held that was written by hand": ("UPDATE keys SET held = held + 1", "key"),
-    "a limit that was passed": ("UPDATE keys SET spend_limit = 200", "limit"),
     "a credit that was changed": ("UPDATE credits SET amount = amount + 1", "credit"),
     "a credit of another account": ("UPDATE credits SET account_id = 1001", "credit"),
     "an overspent account": (

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.errors import ApiError, DatabaseUnavailable
 from minitoolai.core.inference import ChatRequest, Usage
-from minitoolai.core.ledger import HoldAnswer, HoldRequest, Settled, Settlement
+from minitoolai.core.ledger import HoldAnswer, HoldRequest, Rates, Settled, Settlement
 from tests.support.ledger_model import LedgerModel, ModelAccount, ModelKey
 
 ACCOUNT_ID = 1000
@@ -169,9 +170,10 @@ class FakeReply:
 class FakeEngine:
     """An engine with one scripted reply."""
 
-    name = "fake"
+    fetches_images = True
 
-    def __init__(self, *steps: Step, counted: Usage | None = None, prompt_tokens: int = 10) -> None:
+    def __init__(self, *steps: Step, counted: Usage | None = None, prompt_tokens: int = 10, name: str = "fake") -> None:
+        self.name = name
         self.reply = FakeReply(steps, counted)
         self.prompt_tokens = prompt_tokens
         self.between_bytes_s = 120.0
@@ -209,8 +211,15 @@ class FakeSink:
         self.blocked_since: float | None = None
         self.written: list[bytes] = []
         self.comments = 0
+        #: What it was told for its headers.
+        self.rates: Rates | None = None
+        self.replayed = False
         #: Called with what is being written, before it is.
         self.before_write: Callable[[bytes], asyncio.Future[None] | None] = lambda _: None
+
+    def granted(self, rates: Rates | None, *, replayed: bool = False) -> None:
+        """Keep it."""
+        self.rates, self.replayed = rates, replayed
 
     async def write(self, frames: bytes) -> None:
         """Take frames."""
@@ -232,3 +241,33 @@ class FakeSink:
     def text(self) -> str:
         """All that was written."""
         return b"".join(self.written).decode()
+
+
+class FakePictures:
+    """Pictures that are there."""
+
+    def __init__(self) -> None:
+        #: Bodies that came.
+        self.asked: list[Mapping[str, Any]] = []
+        #: What the next ones fail with.
+        self.failure: ApiError | None = None
+
+    async def inline(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Put a mark in the body."""
+        self.asked.append(body)
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        return {**body, "inlined": True}
+
+
+class FakeReplays:
+    """Replies by call."""
+
+    def __init__(self) -> None:
+        self.replies: dict[UUID, bytes] = {}
+
+    async def find(self, call_id: UUID) -> bytes | None:
+        """Return a reply."""
+        await asyncio.sleep(0)
+        return self.replies.get(call_id)

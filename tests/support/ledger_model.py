@@ -67,7 +67,7 @@ class LedgerModel:
         self.holds[request.id] = ModelHold(request, amount)
         account.held += amount
         key.held += amount
-        return HoldAnswer(HoldOutcome.GRANTED, amount, room - amount)
+        return HoldAnswer(HoldOutcome.GRANTED, amount, room - amount, request.wanted_tokens)
 
     def settle(self, settlement: Settlement) -> Settled:
         """End a hold."""

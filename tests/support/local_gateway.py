@@ -54,7 +54,7 @@ async def local_gateway(
     served = {name: ModelSettings(engine="up") for name in ("gpt-4o-mini", "gpt-4o")}
     settings = Settings(
         server=ServerSettings(**(server or {})),
-        engines={"up": OpenAIEngineSettings(base_url=upstream_url, **(engine or {}))},
+        engines={"up": OpenAIEngineSettings(base_url=upstream_url, **{"breaker_failures": 0, **(engine or {})})},
         models={**served, **(models or {})},
     )
     boot = GatewayBoot(
@@ -63,6 +63,7 @@ async def local_gateway(
         sockets={},
         environment=dict(environment or {}),
         database_url=database_url,
+        replay_key=bytes(32).hex(),
         listen_fd=-1,
         state_file="/nonexistent",
     )

@@ -5,6 +5,7 @@ Both take OpenAI's body; they differ in what they do when the body is silent, an
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +15,11 @@ import msgspec
 
 from minitoolai.core.errors import InvalidAmount, InvalidJson, InvalidValue
 from minitoolai.core.inference import MAX_CHOICES, PASSED_FIELDS, PRICED_FIELDS, READ_FIELDS, ChatRequest
+from minitoolai.core.ledger import Repeatable
 from minitoolai.core.money import format_usd, parse_usd
 from minitoolai.edge.application import Routes
-from minitoolai.edge.exchange import Exchange, Headers
+from minitoolai.edge.exchange import REPLAYED, Exchange, Headers
+from minitoolai.edge.statuses import rate_headers
 from minitoolai.services.access import Access
 from minitoolai.services.chat import Chat
 
@@ -24,6 +27,8 @@ from minitoolai.services.chat import Chat
 MAX_MESSAGES = 10_000
 #: Levels of lists and objects in a body at most. Decoding alone could go deeper than what comes after it.
 MAX_DEPTH = 200
+#: Characters of an Idempotency-Key at most (docs/reference/api.md).
+MAX_IDEMPOTENCY_KEY = 255
 #: Names of dropped fields shown in `x-minitoolai-ignored` at most.
 MOST_IGNORED_SHOWN = 20
 
@@ -126,6 +131,8 @@ class ChatBody(msgspec.Struct):
     user: str | None = None
 
 
+#: What goes to the engine: those that change the price only where the model has one for them (`services.bounds`).
+_KEPT = PASSED_FIELDS | {"service_tier", "web_search_options", "prediction"}
 _INTEGERS = ("max_completion_tokens", "max_tokens", "n", "top_logprobs", "seed")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -153,8 +160,9 @@ class _Endpoint:
         cap = exchange.header(b"x-max-cost")
         if cap is not None:
             request = replace(request, max_cost_nusd=_cap(cap))
-        if exchange.header(b"idempotency-key") is not None:
-            ignored = f"{ignored}, idempotency-key".removeprefix(", ")
+        again = exchange.header(b"idempotency-key")
+        if again is not None:
+            request = replace(request, repeatable=_repeatable(again, exchange.path, raw))
         headers: Headers = [(b"x-minitoolai-ignored", ignored.encode())] if ignored else []
         if request.stream:
             sink = exchange.event_stream(headers)
@@ -165,6 +173,9 @@ class _Endpoint:
         headers.append((b"x-minitoolai-cost", format_usd(reply.cost_nusd).encode()))
         if reply.balance_nusd is not None:
             headers.append((b"x-minitoolai-balance", format_usd(reply.balance_nusd).encode()))
+        headers += rate_headers(reply.rates)
+        if reply.replayed:
+            headers.append(REPLAYED)
         await exchange.reply(200, _encode(reply.body), headers)
 
 
@@ -184,13 +195,13 @@ def parse_chat(raw: bytes, surface: Surface) -> tuple[ChatRequest, str]:
         raise _invalid(str(error)) from None
     _check_messages(body.messages)
     _check_tools(body.tools or [], "tools")
-    _check_priced(fields)
+    _check_audio(fields)
     limit = _limit(body)
     stream = surface.stream_by_default if body.stream is None else body.stream
     options = body.stream_options
     request = ChatRequest(
         model=body.model,
-        body={name: value for name, value in fields.items() if name in PASSED_FIELDS and value is not None},
+        body={name: value for name, value in fields.items() if name in _KEPT and value is not None},
         body_bytes=len(raw),
         stream=stream,
         max_completion_tokens=limit,
@@ -275,10 +286,18 @@ def _check_tools(tools: Sequence[Tool | ToolCall], param: str) -> None:
             raise InvalidValue(param=f"{param}[{index}].function", why="it is required and missing.")
 
 
-def _check_priced(fields: dict[str, Any]) -> None:
-    for name, free in PRICED_FIELDS.items():
-        if name in fields and fields[name] not in free:
-            raise InvalidValue(param=name, why="this changes the price, and this server has no price for it. Omit it.")
+def _check_audio(fields: dict[str, Any]) -> None:
+    for name in ("audio", "modalities"):
+        if name in fields and fields[name] not in PRICED_FIELDS[name]:
+            raise InvalidValue(param=name, why="no model of this server hears or speaks in chat. Omit it.")
+
+
+def _repeatable(key: str, path: str, raw: bytes) -> Repeatable:
+    """Return what an `Idempotency-Key` says of a call. Raises `InvalidValue`."""
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY or not key.isprintable():
+        why = f"it has 1 to {MAX_IDEMPOTENCY_KEY} printable characters, like a UUID."
+        raise InvalidValue(param="idempotency-key", why=why)
+    return Repeatable(key, hashlib.sha256(path.encode() + b"\0" + raw).digest())
 
 
 def _limit(body: ChatBody) -> int | None:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from minitoolai.core.errors import ModelNotFound, NoEngine
 from minitoolai.core.money import parse_usd
 from minitoolai.core.pricing import TokenPrices
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to a model: an engine, and the model's name there."""
+
+    engine: str
+    #: Its name at the engine; None: the same.
+    upstream: str | None = None
+    #: How often it is the first to be tried, relative to the others; 0: never, it only stands in.
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,34 @@ class ChatModel:
     o200k: bool = False
     #: Whether the small local starter model stands in for it (sandbox).
     starter: bool = False
+    #: Further engines, tried while no byte has reached the caller.
+    others: tuple[Route, ...] = ()
+    #: Weight of `engine` among them; None: `engine` and `others` are tried in their order.
+    weight: int | None = None
+    #: Whether it sees pictures, and by which rule of `core/images` their tokens are counted.
+    vision: bool = False
+    image_rule: str | None = None
+    #: Prices of the provider's service tiers beside its usual one.
+    tiers: Mapping[str, TokenPrices] = field(default_factory=dict)
+    #: What a call with `web_search_options` costs beside its tokens, in nano-dollars; None: it may not be used.
+    web_search_nusd: int | None = None
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All ways to it, in the order of the settings."""
+        if self.engine is None:
+            return ()
+        return (Route(self.engine, self.upstream, 1 if self.weight is None else self.weight), *self.others)
+
+    def by(self, route: Route) -> ChatModel:
+        """Return the model as it is at one of its routes."""
+        if not self.others:
+            return self
+        return replace(self, engine=route.engine, upstream=route.upstream, others=())
+
+    def prices_at(self, tier: str | None) -> TokenPrices:
+        """Return the prices at a service tier; the usual ones where it has none of its own."""
+        return self.tiers.get(tier, self.prices) if tier is not None else self.prices
 
     @property
     def upstream_id(self) -> str:
@@ -38,7 +77,7 @@ class ChatModel:
 
 def _seed_model(name: str, input_usd: str, output_usd: str, context: int, longest: int, dated: str) -> ChatModel:
     prices = TokenPrices(parse_usd(input_usd), parse_usd(output_usd))
-    return ChatModel(name, prices, context, longest, aliases=(f"{name}-{dated}",), o200k=True)
+    return ChatModel(name, prices, context, longest, aliases=(f"{name}-{dated}",), o200k=True, vision=True, image_rule=name)
 
 
 #: The chat models of the seed document with its prices; context and longest answer as OpenAI documents them

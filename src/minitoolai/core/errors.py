@@ -7,6 +7,9 @@ A class's docstring is its message, with its facts in the braces. No provider te
 from __future__ import annotations
 
 from typing import ClassVar
+from uuid import UUID
+
+from minitoolai.core.ledger import Rates
 
 
 class MiniToolError(Exception):
@@ -226,8 +229,23 @@ class RateLimited(_Retryable):
 
 
 class KeyRateLimited(RateLimited):
-    """This key may {verb} {limit} {what} a minute, and {used} are used. Wait as Retry-After says, then repeat; or have
-    the key's limit raised."""
+    """This key's calls of this minute are used up. Wait as Retry-After says, then repeat."""
+
+    @property
+    def rates(self) -> Rates | None:
+        """How the key's minute stands, for the headers."""
+        found = self.facts.get("rates")
+        return found if isinstance(found, Rates) else None
+
+
+class KeyRequestsLimited(KeyRateLimited):
+    """This key may make {limit} requests a minute, and they are used up. Wait as Retry-After says, then repeat; or use
+    another key."""
+
+
+class KeyTokensLimited(KeyRateLimited):
+    """This key may use {limit} tokens a minute, {left} are left, and this call may use {needed}. Wait as Retry-After
+    says, then repeat; or send a smaller max_completion_tokens or shorter messages."""
 
 
 class ServerError(ApiError):
@@ -282,6 +300,23 @@ class LedgerError(MiniToolError):
 
 class HoldAlreadyResolved(LedgerError):
     """The hold {hold_id} was resolved before: a hold is captured, released or expired exactly once."""
+
+
+class AlreadyAnswered(MiniToolError):
+    """The call {call_id} was answered before: its reply is to be given again."""
+
+    @property
+    def call_id(self) -> UUID:
+        """The call that was answered."""
+        found = self.facts["call_id"]
+        assert isinstance(found, UUID)
+        return found
+
+    @property
+    def rates(self) -> Rates | None:
+        """How the key's minute stands, for the headers."""
+        found = self.facts.get("rates")
+        return found if isinstance(found, Rates) else None
 
 
 class CallerLeft(MiniToolError):

@@ -8,6 +8,8 @@ from typing import Any, TypeGuard
 
 from msgspec import Struct
 
+from minitoolai.core.ledger import Repeatable
+
 #: Fields of OpenAI's chat body that are handed to an engine untouched
 #: (https://platform.openai.com/docs/api-reference/chat/create). Those that the gateway reads are not in the list.
 PASSED_FIELDS = frozenset(
@@ -20,8 +22,8 @@ PASSED_FIELDS = frozenset(
 )  # fmt: skip
 #: Fields that the gateway itself understands.
 READ_FIELDS = frozenset({"model", "stream", "stream_options", "max_tokens", "max_completion_tokens"})
-#: Fields that change what the provider charges, with the one value of each that does not: refused with any other
-#: value until the catalogue has a price for them.
+#: Fields that change what the provider charges, with the values of each that do not: any other needs a price in the
+#: catalogue (`ChatModel.tiers`, `ChatModel.web_search_nusd`), and is refused where there is none.
 PRICED_FIELDS: Mapping[str, tuple[object, ...]] = {
     "service_tier": (None, "auto", "default"),
     "web_search_options": (None,),
@@ -44,6 +46,24 @@ class Usage(Struct, frozen=True):
     completion_tokens: int
     #: The engine's own usage object, for the details that the caller is shown; None when counted by the gateway.
     reported: Mapping[str, Any] | None = None
+    #: Of the prompt's tokens, those that the engine had cached.
+    cached_tokens: int = 0
+    #: Of the completion's tokens, those of reasoning.
+    reasoning_tokens: int = 0
+    #: The service tier that the engine says it served the call at.
+    tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """A picture among a chat call's messages."""
+
+    #: Path of its URL in the body, as `messages[2].content[1].image_url.url`.
+    param: str
+    #: `https:` or `data:`.
+    url: str
+    #: `auto`, `low` or `high`.
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +73,7 @@ class ChatRequest:
     model: str
     #: OpenAI's body without `model`, limits and streaming fields.
     body: Mapping[str, Any]
-    #: Size in bytes of the JSON that came in: an upper bound of the prompt's tokens.
+    #: Size in bytes of the JSON that came in, without the pictures in it: an upper bound of the text's tokens.
     body_bytes: int
     stream: bool
     #: Completion tokens per choice that the caller asked for; None when left open.
@@ -68,6 +88,15 @@ class ChatRequest:
     seed_fields: bool
     #: The most that the caller lets the call cost, in nano-dollars (`x-max-cost`); None: no cap.
     max_cost_nusd: int | None = None
+    images: tuple[ImageInput, ...] = ()
+    #: What makes the call the same as an earlier one (`Idempotency-Key`).
+    repeatable: Repeatable | None = None
+
+    @property
+    def tier(self) -> str | None:
+        """The service tier that the caller asks for, where it is not the usual one."""
+        asked = self.body.get("service_tier")
+        return None if asked in PRICED_FIELDS["service_tier"] else str(asked)
 
 
 def parse_usage(reported: object) -> Usage | None:
@@ -81,7 +110,18 @@ def parse_usage(reported: object) -> Usage | None:
     prompt, completion = reported.get("prompt_tokens"), reported.get("completion_tokens")
     if not (_is_count(prompt) and _is_count(completion)):
         return None
-    return Usage(prompt, completion, reported)
+    cached = min(_detail(reported, "prompt_tokens_details", "cached_tokens"), prompt)
+    reasoning = _detail(reported, "completion_tokens_details", "reasoning_tokens")
+    if reasoning and reported.get("total_tokens") == prompt + completion + reasoning:
+        completion += reasoning  # some providers count their reasoning beside the completion, and charge for both
+    return Usage(prompt, completion, reported, cached, min(reasoning, completion))
+
+
+def _detail(reported: Mapping[str, Any], group: str, name: str) -> int:
+    """Return one count of an engine's details; 0 where it has none that can be billed from."""
+    details = reported.get(group)
+    count = details.get(name) if isinstance(details, dict) else None
+    return count if _is_count(count) else 0
 
 
 def _is_count(value: object) -> TypeGuard[int]:

@@ -45,6 +45,13 @@ class HoldOutcome(IntEnum):
     KEY_LIMIT = 2
     KEY_INVALID = 3
     ACCOUNT_SUSPENDED = 4
+    #: The key's requests of this minute are used up, or its tokens.
+    RATE_REQUESTS = 5
+    RATE_TOKENS = 6
+    #: A call with this Idempotency-Key is running; it was used with another body; its reply is to be given again.
+    IN_PROGRESS = 7
+    OTHER_BODY = 8
+    REPLAY = 9
 
 
 class Resolution(IntEnum):
@@ -73,6 +80,25 @@ class CallOutcome(IntEnum):
     EXPIRED = 4
 
 
+class Repeatable(Struct, frozen=True):
+    """What makes a call the same as an earlier one of its account (`Idempotency-Key`)."""
+
+    key: str
+    #: The path and the body as they came, hashed.
+    body_digest: bytes
+
+
+class Rates(Struct, frozen=True):
+    """How a key's minute stands after a hold."""
+
+    request_limit: int
+    requests_left: int
+    token_limit: int
+    tokens_left: int
+    #: Until the minute ends.
+    resets_in_ms: int
+
+
 class HoldRequest(Struct, frozen=True):
     """A request to set money aside for a call."""
 
@@ -85,6 +111,10 @@ class HoldRequest(Struct, frozen=True):
     wanted_nusd: int
     model: str
     engine: str
+    #: Tokens that count against the key's minute: the least that makes sense, and what is wanted.
+    min_tokens: int = 0
+    wanted_tokens: int = 0
+    repeatable: Repeatable | None = None
 
 
 class HoldAnswer(Struct, frozen=True):
@@ -95,6 +125,11 @@ class HoldAnswer(Struct, frozen=True):
     granted_nusd: int
     #: What the account, or the key where that is the tighter bound, could still set aside afterwards.
     available_nusd: int
+    #: Tokens counted against the key's minute, between min and wanted.
+    granted_tokens: int = 0
+    rates: Rates | None = None
+    #: The call whose reply is to be given again.
+    earlier: UUID | None = None
 
 
 class Settlement(Struct, frozen=True):
@@ -111,6 +146,21 @@ class Settlement(Struct, frozen=True):
     #: Prices used, nano-dollars per million tokens.
     input_nusd_per_1m: int = 0
     output_nusd_per_1m: int = 0
+    #: Of the prompt's tokens, those that the engine had cached, and their price.
+    cached_tokens: int = 0
+    cached_nusd_per_1m: int = 0
+    #: Of the completion's tokens, those of reasoning.
+    reasoning_tokens: int = 0
+    #: What the call costs beside its tokens, in nano-dollars; part of `cost_nusd`.
+    fees_nusd: int = 0
+    #: The engine's service tier where it is not the usual one.
+    tier: str | None = None
+    #: The engine that answered; None: the one that the hold names.
+    engine: str | None = None
+    #: Until the first content of a stream.
+    first_content_ms: int | None = None
+    #: The reply in clear, where its caller may repeat the call; stored encrypted.
+    reply: bytes | None = None
 
 
 class Settled(Struct, frozen=True):

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from minitoolai.core.errors import ApiError, RequestTooLarge, UnsupportedMediaType
 from minitoolai.core.ids import request_id
+from minitoolai.core.ledger import Rates
 from minitoolai.core.sse import KEEP_ALIVE
-from minitoolai.edge.statuses import error_body, error_headers, status_of
+from minitoolai.edge.statuses import error_body, error_headers, rate_headers, status_of
 from minitoolai.services.metering import new_call_id
 
 Scope = MutableMapping[str, Any]
@@ -18,6 +19,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+#: On a reply that an earlier call got (`Idempotency-Key`).
+REPLAYED = (b"x-minitoolai-replayed", b"true")
 JSON = b"application/json"
 #: With the charset, since without it `requests` decodes a stream as Latin-1.
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -161,6 +164,12 @@ class EventStream:
     def started(self) -> bool:
         """Whether headers have gone out."""
         return self._exchange.started
+
+    def granted(self, rates: Rates | None, *, replayed: bool = False) -> None:
+        """See `services.ports.ReplySink`."""
+        self._headers += rate_headers(rates)
+        if replayed:
+            self._headers.append(REPLAYED)
 
     async def write(self, frames: bytes) -> None:
         """Send whole frames, waiting while the caller is slow."""

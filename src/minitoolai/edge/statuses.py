@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from minitoolai.core import errors
+from minitoolai.core.ledger import Rates
 
 STATUSES: Mapping[type[errors.ApiError], int] = {
     errors.InvalidRequest: 400,
@@ -49,6 +50,23 @@ def error_headers(error: errors.ApiError) -> list[tuple[bytes, bytes]]:
     headers = []
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    if isinstance(error, errors.KeyRateLimited):
+        headers += rate_headers(error.rates)
     if isinstance(error, errors.MethodNotAllowed):
         headers.append((b"allow", str(error.facts["allowed"]).encode()))
     return headers
+
+
+def rate_headers(rates: Rates | None) -> list[tuple[bytes, bytes]]:
+    """Return the `x-ratelimit-*` headers, as OpenAI's: how a key's minute stands."""
+    if rates is None:
+        return []
+    resets = b"%.3fs" % (rates.resets_in_ms / 1000)
+    return [
+        (b"x-ratelimit-limit-requests", b"%d" % rates.request_limit),
+        (b"x-ratelimit-limit-tokens", b"%d" % rates.token_limit),
+        (b"x-ratelimit-remaining-requests", b"%d" % rates.requests_left),
+        (b"x-ratelimit-remaining-tokens", b"%d" % rates.tokens_left),
+        (b"x-ratelimit-reset-requests", resets),
+        (b"x-ratelimit-reset-tokens", resets),
+    ]

@@ -39,6 +39,7 @@ class LlamaChat:
         self.name = name
         self.between_bytes_s = BETWEEN_BYTES_S
         self.total_s = total_s
+        self.fetches_images = False  # it has no network
         #: Always the likeliest token: a model of three million weights has no taste to sample from.
         self._sampling: dict[str, Any] = {"top_k": 1} if deterministic else {}
         self._server = OpenAIChat(

@@ -63,6 +63,8 @@ class OpenAIChatSettings:
     max_tokens_field: str = "max_completion_tokens"
     #: Whether connections are used again.
     reuse: bool = True
+    #: Whether it fetches pictures by their URL itself.
+    fetches_images: bool = True
 
 
 class OpenAIChat:
@@ -72,6 +74,7 @@ class OpenAIChat:
         self.name = name
         self.between_bytes_s = settings.between_bytes_s
         self.total_s = settings.total_s
+        self.fetches_images = settings.fetches_images
         self._settings = settings
         self._url = settings.base_url.rstrip("/") + "/chat/completions"
         self._headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "MiniToolAI"}

@@ -18,6 +18,8 @@ class GatewayBoot(Struct, frozen=True):
     #: The variables that engines name.
     environment: dict[str, str]
     database_url: str
+    #: Encrypts what is stored of callers' texts: derived from the server's secret, in hexadecimal.
+    replay_key: str
     #: The listening socket, inherited under this number.
     listen_fd: int
     #: Where the supervisor writes what it knows of its children.

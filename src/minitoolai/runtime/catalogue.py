@@ -7,15 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import minitoolai
-from minitoolai.core.catalog import SEED_CHAT_MODELS, ChatModel, by_id, served_by
+from minitoolai.core.catalog import SEED_CHAT_MODELS, ChatModel, Route, by_id, served_by
 from minitoolai.core.errors import ConfigInvalid, InvalidAmount
 from minitoolai.core.money import MAX_PRICE_NUSD, format_usd, parse_usd
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.runtime.settings import (
     LlamaEngineSettings,
+    ModelRoute,
     ModelSettings,
     OpenAIEngineSettings,
     Settings,
+    TierSettings,
 )
 
 STARTER = "starter"
@@ -28,6 +30,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 #: For a model that the operator adds without saying: what most models of today can do at least.
 DEFAULT_CONTEXT_TOKENS = 128_000
 DEFAULT_COMPLETION_TOKENS = 16_384
+#: The most that a picture is with OpenAI's GPT-4o: eight tiles.
+DEFAULT_IMAGE_TOKENS = 1445
 
 EngineSettings = OpenAIEngineSettings | LlamaEngineSettings
 
@@ -68,22 +72,61 @@ def _model(name: str, base: ChatModel | None, differs: ModelSettings) -> ChatMod
             source=f'models."{name}"',
             why="a model that is not in the catalogue needs input_usd_per_1m and output_usd_per_1m",
         )
+    first, others, weight = _routes(name, differs)
+    cached = differs.cached_input_usd_per_1m
     prices = TokenPrices(
         _price(name, differs.input_usd_per_1m, base.prices.input_nusd_per_1m if base else 0),
         _price(name, differs.output_usd_per_1m, base.prices.output_nusd_per_1m if base else 0),
+        _price(name, cached, 0) if cached is not None else base.prices.cached_nusd_per_1m if base else None,
     )
     context = differs.context_tokens or (base.context_tokens if base else DEFAULT_CONTEXT_TOKENS)
     longest = differs.max_completion_tokens or (base.max_completion_tokens if base else DEFAULT_COMPLETION_TOKENS)
+    search = differs.web_search_usd_per_call
     return ChatModel(
         id=name,
         prices=prices,
         context_tokens=context,
         max_completion_tokens=min(longest, context),
-        engine=differs.engine,
-        upstream=differs.upstream,
+        engine=first.engine if first else None,
+        upstream=first.upstream if first else None,
+        others=others,
+        weight=weight,
         aliases=differs.aliases or (base.aliases if base else ()),
         o200k=base is not None and base.o200k and differs.upstream in (None, name),
+        vision=base is not None and base.vision if differs.vision is None else differs.vision,
+        image_rule=f"fixed:{differs.image_tokens}" if differs.image_tokens else _image_rule(base),
+        tiers={tier: _tier(name, prices) for tier, prices in differs.service_tiers.items()},
+        web_search_nusd=_price(name, search, 0) if search is not None else None,
     )
+
+
+def _routes(name: str, differs: ModelSettings) -> tuple[Route | None, tuple[Route, ...], int | None]:
+    """Return the first route, the others, and the first one's weight where any has one."""
+    if not differs.engines:
+        return (Route(differs.engine, differs.upstream) if differs.engine else None), (), None
+    if differs.engine is not None:
+        raise ConfigInvalid(source=f'models."{name}"', why="has both engine and engines; keep one of them")
+    given = [ModelRoute(each, differs.upstream) if isinstance(each, str) else each for each in differs.engines]
+    if len({each.name for each in given}) < len(given):
+        raise ConfigInvalid(source=f'models."{name}".engines', why="names an engine twice")
+    routes = [Route(each.name, each.upstream or differs.upstream, each.weight) for each in given]
+    weighted = any(isinstance(each, ModelRoute) and each.weight != 1 for each in differs.engines)
+    if weighted and not any(route.weight for route in routes):
+        raise ConfigInvalid(source=f'models."{name}".engines', why="gives no engine a weight above 0")
+    return routes[0], tuple(routes[1:]), routes[0].weight if weighted else None
+
+
+def _tier(name: str, tier: TierSettings) -> TokenPrices:
+    cached = tier.cached_input_usd_per_1m
+    return TokenPrices(
+        _price(name, tier.input_usd_per_1m, 0),
+        _price(name, tier.output_usd_per_1m, 0),
+        _price(name, cached, 0) if cached is not None else None,
+    )
+
+
+def _image_rule(base: ChatModel | None) -> str:
+    return base.image_rule if base is not None and base.image_rule else f"fixed:{DEFAULT_IMAGE_TOKENS}"
 
 
 def _price(name: str, text: str | None, default: int) -> int:
@@ -108,4 +151,5 @@ def _as_starter(model: ChatModel) -> ChatModel:
         context_tokens=STARTER_CONTEXT_TOKENS,
         max_completion_tokens=STARTER_CONTEXT_TOKENS,
         o200k=False,
+        vision=False,
     )

@@ -28,7 +28,7 @@ _PREFIX = "MINITOOLAI_"
 #: Variables with the prefix that are not settings: they are read by commands.
 _NOT_SETTINGS = frozenset({"MINITOOLAI_DATA_DIR", "MINITOOLAI_API_KEY", "MINITOOLAI_CONFIG"})
 #: Ends the names of settings that hold an amount: exact text, never a binary fraction.
-_PRICE = "_usd_per_1m"
+_PRICE = ("_usd_per_1m", "_usd_per_call")
 _ENGINES = {"openai": OpenAIEngineSettings, "llama": LlamaEngineSettings}
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -140,7 +140,10 @@ def _known(table: object, keys: tuple[str, ...], path: str, source: str) -> None
 
 def _check_engines(settings: Settings, source: str) -> None:
     for name, model in settings.models.items():
-        if model.engine is not None and model.engine not in settings.engines:
-            known = ", ".join(settings.engines) or "none is configured"
-            why = f"models.\"{name}\".engine is '{model.engine}', which is no engine; engines: {known}"
-            raise ConfigInvalid(source=source, why=why)
+        named = [model.engine] if model.engine is not None else []
+        named += [each if isinstance(each, str) else each.name for each in model.engines]
+        for engine in named:
+            if engine not in settings.engines:
+                known = ", ".join(settings.engines) or "none is configured"
+                why = f"models.\"{name}\".engine is '{engine}', which is no engine; engines: {known}"
+                raise ConfigInvalid(source=source, why=why)

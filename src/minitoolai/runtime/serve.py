@@ -27,6 +27,7 @@ from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSetting
 from minitoolai.runtime.supervisor import Supervisor
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import migrate
+from minitoolai.storage.seal import derive_key
 
 #: A Unix socket's whole path has at most 103 bytes (macOS); process id and name here take up to 20.
 MAX_FOLDER_BYTES = 80
@@ -72,7 +73,7 @@ async def _run(options: ServeOptions, supervisor: Supervisor, listener: socket.s
         await migrate(url)
         database = Database(url)
         try:
-            await check_secret(database, options.settings, options.environment, options.data_dir)
+            secret = await check_secret(database, options.settings, options.environment, options.data_dir)
             sandbox = sandbox_is_on(options.settings, options.environment)
             first = await first_start(database, options.data_dir, sandbox=sandbox)
         finally:
@@ -87,6 +88,7 @@ async def _run(options: ServeOptions, supervisor: Supervisor, listener: socket.s
                 sockets=sockets,
                 environment=_named_variables(engines, options.environment),
                 database_url=url,
+                replay_key=derive_key(secret, "replays").hex(),
                 listen_fd=listener.fileno(),
                 state_file=str(states.file),
             )

@@ -27,6 +27,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     drain_timeout_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     #: Name of the variable that holds the server's secret; absent: the file `secret` in the data folder.
     secret_env: str | None = None
+    #: Requests and tokens a minute of a key without limits of its own: a fuse, above what one key has use for.
+    requests_per_minute: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1_000_000
+    tokens_per_minute: Annotated[int, Meta(ge=1, le=2**53)] = 10_000_000_000
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +55,10 @@ class OpenAIEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_
     stream_options: bool = True
     #: What the server calls the limit of an answer.
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    #: False for a server that does not fetch pictures by their URL: they are fetched here and sent inside.
+    fetches_images: bool = True
+    #: Failures in a row after which it is left alone for a while; 0: never.
+    breaker_failures: Annotated[int, Meta(ge=0, le=1000)] = 5
 
 
 class LlamaEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="llama"):
@@ -70,20 +77,52 @@ class LlamaEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_f
     total_s: Seconds = 1800.0
 
 
+class ModelRoute(Struct, frozen=True, forbid_unknown_fields=True):
+    """One of `engines` with more than its name."""
+
+    #: Name of the engine.
+    name: str
+    #: The model's name there; absent: the same.
+    upstream: str | None = None
+    #: How often it is tried first, relative to the others; 0: it only stands in.
+    weight: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
+
+
+class TierSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[models."NAME".service_tiers.TIER]`: what the provider's tier costs, in USD per million tokens, as text."""
+
+    input_usd_per_1m: str
+    output_usd_per_1m: str
+    cached_input_usd_per_1m: str | None = None
+
+
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`[models."NAME"]`: a new model, or what differs from the built-in catalogue."""
 
     #: Name of the engine that serves it.
     engine: str | None = None
+    #: In place of `engine`: several, by name or as `{name, upstream, weight}`. With a weight on any the first is drawn by
+    #: weight; the next is tried while no byte has reached the caller.
+    engines: tuple[str | ModelRoute, ...] = ()
     #: Its name at the engine; absent: the same.
     upstream: str | None = None
     aliases: tuple[str, ...] = ()
     #: Prices in USD per million tokens, as text: "0.15".
     input_usd_per_1m: str | None = None
     output_usd_per_1m: str | None = None
+    #: For prompt tokens that the provider had cached; absent: as others.
+    cached_input_usd_per_1m: str | None = None
+    #: Prices of the provider's service tiers; a call may ask for those named here.
+    service_tiers: dict[str, TierSettings] = field(default_factory=dict)
+    #: What a call with `web_search_options` costs beside its tokens, in USD, as text; absent: it is refused.
+    web_search_usd_per_call: str | None = None
     #: Tokens of prompt and answer together; tokens of an answer at most.
     context_tokens: Count | None = None
     max_completion_tokens: Count | None = None
+    #: Whether it sees pictures; absent: as in the catalogue, else no.
+    vision: bool | None = None
+    #: Tokens that one picture is at most; absent: by OpenAI's rule of a model of the catalogue, else 1445.
+    image_tokens: Count | None = None
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

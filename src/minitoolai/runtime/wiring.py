@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +30,16 @@ from minitoolai.services.chat import Chat
 from minitoolai.services.leases import keep_lease
 from minitoolai.services.metering import Metering, new_call_id
 from minitoolai.services.ports import ChatEngine
+from minitoolai.services.routing import Router
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.database import Database
 from minitoolai.storage.keys import PgKeys
 from minitoolai.storage.ledger import PgLedger
+from minitoolai.storage.replays import PgReplays
+from minitoolai.storage.seal import Seal
+
+#: Settings of an engine that are read here.
+_NOT_THE_ENGINES = frozenset({"api_key_env", "breaker_failures"})
 
 
 @dataclass
@@ -61,14 +68,25 @@ class Gateway:
 async def build_gateway(boot: GatewayBoot) -> Gateway:
     """Build a gateway on a migrated database and begin its lease. Raises `DatabaseUnavailable`, `ConfigInvalid`."""
     database = Database(boot.database_url)
-    ledger = PgLedger(database, new_call_id(), host=socket.gethostname(), pid=os.getpid())
+    server = boot.settings.server
+    seal = Seal(bytes.fromhex(boot.replay_key))
+    ledger = PgLedger(
+        database,
+        new_call_id(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        seal=seal,
+        requests_per_minute=server.requests_per_minute,
+        tokens_per_minute=server.tokens_per_minute,
+    )
     calls = OpenCalls()
     keys = PgKeys(database)
     access = Access(keys)
     catalog = Catalog(models_of(boot.settings, boot.environment))
     engines = {name: _engine(name, boot) for name in boot.engines}
     chat_engines: dict[str, ChatEngine] = dict(engines)
-    chat = Chat(catalog, chat_engines, Metering(ledger), calls)
+    router = Router(chat_engines, {name: _breaker_failures(boot, name) for name in engines}, random.SystemRandom())
+    chat = Chat(catalog, router, Metering(ledger), calls, None, PgReplays(database, seal))
 
     routes = Routes()
     application = Application(routes)
@@ -86,6 +104,12 @@ async def build_gateway(boot: GatewayBoot) -> Gateway:
     return Gateway(application, calls, ledger, engines, database, background)
 
 
+def _breaker_failures(boot: GatewayBoot, name: str) -> int:
+    """Return after how many failures an engine is left alone; our own children are restarted instead."""
+    settings = boot.engines[name]
+    return 0 if isinstance(settings, LlamaEngineSettings) else settings.breaker_failures
+
+
 def _engine(name: str, boot: GatewayBoot) -> OpenAIChat | LlamaChat:
     """Return the engine called `name`: an upstream, or a child of ours behind its Unix socket."""
     settings = boot.engines[name]
@@ -97,5 +121,5 @@ def _engine(name: str, boot: GatewayBoot) -> OpenAIChat | LlamaChat:
             total_s=settings.total_s,
             deterministic=name == STARTER,
         )
-    chosen = {key: value for key, value in msgspec.structs.asdict(settings).items() if key != "api_key_env"}
+    chosen = {key: value for key, value in msgspec.structs.asdict(settings).items() if key not in _NOT_THE_ENGINES}
     return OpenAIChat(name, OpenAIChatSettings(**chosen, api_key=boot.environment.get(settings.api_key_env or "")))

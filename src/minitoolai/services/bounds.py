@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.errors import ContextLengthExceeded, CostCapExceeded, InvalidValue
-from minitoolai.core.inference import MIN_COMPLETION_TOKENS, ChatRequest
+from minitoolai.core.inference import MIN_COMPLETION_TOKENS, PRICED_FIELDS, ChatRequest, Usage
 from minitoolai.core.money import format_usd
+from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.tokens import count_prompt, prompt_tokens_bound, prompt_tokens_floor
+from minitoolai.services.image_bounds import ImageTokens, count_images
 from minitoolai.services.ports import ChatEngine
 
 
@@ -14,13 +16,27 @@ class Bounds:
     """The most that a call may use: prompt tokens from its bytes until they are counted, completion tokens asked."""
 
     def __init__(self, model: ChatModel, request: ChatRequest) -> None:
+        """Raises `InvalidValue` for what the model does not take: pictures, priced fields, too long an answer."""
         self.model = model
         self.request = request
-        self.prompt_tokens = prompt_tokens_bound(request.body_bytes)
+        _check_fields(model, request)
+        #: What the call is held at: the dearest that it may be served at.
+        self.held_prices = model.prices.dearest(model.prices_at(request.tier)) if request.tier else model.prices
+        #: What it costs beside its tokens, in nano-dollars.
+        self.fees_nusd = 0
+        if request.body.get("web_search_options") is not None:
+            self.fees_nusd = model.web_search_nusd or 0
+        self._images = ImageTokens(0, 0)
+        if request.images and model.image_rule is not None:
+            self._images = count_images(model.image_rule, request.images)
+        self.prompt_tokens = prompt_tokens_bound(request.body_bytes) + self._images.most
         self.exact = False
         self._counted: int | None = None
         self._floor: int | None = None
-        asked = request.max_completion_tokens
+        self.completion_tokens = self._completion_tokens()
+
+    def _completion_tokens(self) -> int:
+        model, asked = self.model, self.request.max_completion_tokens
         if asked is not None and model.starter:
             asked = min(asked, model.max_completion_tokens)  # a demo stands in for models that write far more
         if asked is not None and asked > model.max_completion_tokens:
@@ -28,11 +44,11 @@ class Bounds:
                 param="max_completion_tokens",
                 why=f"the model '{model.id}' writes at most {model.max_completion_tokens} tokens, not {asked}.",
             )
-        self.completion_tokens = asked or min(request.default_completion_tokens, model.max_completion_tokens)
+        return asked or min(self.request.default_completion_tokens, model.max_completion_tokens)
 
     async def count_exactly(self, engine: ChatEngine) -> None:
-        """Replace the bound by the engine's count. Raises `ContextLengthExceeded`."""
-        counted = await engine.count_prompt(self.model, self.request)
+        """Replace the bound by the engine's count, pictures by their rule. Raises `ContextLengthExceeded`."""
+        counted = await engine.count_prompt(self.model, self.request) + self._images.most
         if self.model.o200k:
             self._counted = counted
         self.prompt_tokens = min(self.prompt_tokens, counted)
@@ -60,18 +76,26 @@ class Bounds:
         if self._counted is not None or self.exact:
             return self._counted if self._counted is not None else self.prompt_tokens
         if self._floor is None:
-            self._floor = prompt_tokens_floor(self.request.body)
+            self._floor = prompt_tokens_floor(self.request.body) + self._images.known
         return self._floor
 
     def count_prompt(self) -> int:
         """Return the prompt's tokens in OpenAI's vocabulary: what a cut call is charged whose engine did not count."""
         if self._counted is None:
-            self._counted = count_prompt(self.request.body)
+            self._counted = count_prompt(self.request.body) + self._images.most
         return self._counted
+
+    def prices(self, tier: str | None) -> TokenPrices:
+        """Return what the call is charged at that was served at `tier`: another one only where it was asked for."""
+        return self.model.prices_at(tier) if tier == self.request.tier else self.model.prices
+
+    def charge_nusd(self, usage: Usage) -> int:
+        """Return the call's charge for `usage`."""
+        return self.prices(usage.tier).usage_cost_nusd(usage) + self.fees_nusd
 
     def cost_nusd(self, completion_tokens: int) -> int:
         """Return the largest cost with so many completion tokens for each choice."""
-        return self.model.prices.cost_nusd(self.prompt_tokens, completion_tokens * self.request.choices)
+        return self.held_prices.cost_nusd(self.prompt_tokens, completion_tokens * self.request.choices) + self.fees_nusd
 
     def wanted_nusd(self) -> int:
         """Return the largest possible cost."""
@@ -79,13 +103,49 @@ class Bounds:
 
     def min_nusd(self) -> int:
         """Return the least to hold: all of it for a limit that the caller set, else enough for a short answer."""
-        if self.request.max_completion_tokens is not None:
-            return self.wanted_nusd()
-        return self.cost_nusd(min(self.completion_tokens, MIN_COMPLETION_TOKENS))
+        return self.cost_nusd(self._least_completion())
 
-    def affordable_tokens(self, granted_nusd: int) -> int:
-        """Return the completion tokens for each choice that `granted_nusd` pays for."""
-        if granted_nusd >= self.wanted_nusd():
+    def wanted_tokens(self) -> int:
+        """Return the most tokens that the call may use."""
+        return self.prompt_tokens + self.completion_tokens * self.request.choices
+
+    def min_tokens(self) -> int:
+        """Return the least tokens to count against the key's minute, as `min_nusd`."""
+        return self.prompt_tokens + self._least_completion() * self.request.choices
+
+    def _least_completion(self) -> int:
+        if self.request.max_completion_tokens is not None:
             return self.completion_tokens
-        paid = self.model.prices.affordable_completion_tokens(self.prompt_tokens, granted_nusd)
-        return max(1, min(self.completion_tokens, paid // self.request.choices))
+        return min(self.completion_tokens, MIN_COMPLETION_TOKENS)
+
+    def affordable_tokens(self, granted_nusd: int, granted_tokens: int) -> int:
+        """Return the completion tokens for each choice that the hold pays for and the key's minute allows."""
+        allowed = self.completion_tokens
+        if granted_nusd < self.wanted_nusd():
+            paid = self.held_prices.affordable_completion_tokens(self.prompt_tokens, granted_nusd - self.fees_nusd)
+            allowed = min(allowed, paid // self.request.choices)
+        if granted_tokens < self.wanted_tokens():
+            allowed = min(allowed, (granted_tokens - self.prompt_tokens) // self.request.choices)
+        return max(1, allowed)
+
+
+def _check_fields(model: ChatModel, request: ChatRequest) -> None:
+    """Raise `InvalidValue` for pictures that the model cannot see, and fields that it has no price for."""
+    if request.images and not model.vision:
+        who = "the starter model" if model.starter else f"the model '{model.id}'"
+        raise InvalidValue(
+            param=request.images[0].param.removesuffix(".image_url.url"),
+            why=f'{who} cannot see images. Send text parts only, or use a model with "vision" in GET /v1/prices.',
+        )
+    for name, free in PRICED_FIELDS.items():
+        value = request.body.get(name)
+        if value in free:
+            continue
+        priced = name == "web_search_options" and model.web_search_nusd is not None
+        if name == "service_tier":
+            priced = isinstance(value, str) and value in model.tiers
+        if not priced:
+            raise InvalidValue(
+                param=name,
+                why=f"this changes the price, and the model '{model.id}' has no price for it. Omit it.",
+            )

@@ -1,19 +1,30 @@
-"""The chat use case: bound a call's cost, hold it, run it (`chat_call`)."""
+"""The chat use case: bound a call's cost, hold it, run it (`chat_call`), or give an earlier reply again."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import Catalog
-from minitoolai.core.errors import InsufficientCredit, NoEngine
-from minitoolai.core.inference import ChatRequest
+from minitoolai.core.chat_assembly import as_stream
+from minitoolai.core.errors import (
+    AlreadyAnswered,
+    IdempotencyInProgress,
+    InsufficientCredit,
+    KeyTokensLimited,
+)
+from minitoolai.core.inference import ChatRequest, parse_usage
+from minitoolai.core.quotes import Quote, QuoteLine
 from minitoolai.services.access import check_model
+from minitoolai.services.attempts import Attempts
 from minitoolai.services.bounds import Bounds
 from minitoolai.services.calls import OpenCalls
-from minitoolai.services.chat_call import ChatCall, StreamingSink, WholeReply
+from minitoolai.services.chat_call import ChatCall, Kept, StreamingSink, WholeReply, last_frames
 from minitoolai.services.metering import Hold, Metering
-from minitoolai.services.ports import ChatEngine
+from minitoolai.services.ports import ChatEngine, Pictures, Replays
+from minitoolai.services.routing import Path, Router
 
 __all__ = ["Chat", "StreamingSink", "WholeReply"]
 
@@ -24,45 +35,79 @@ LONG_PROMPT_BYTES = 32 * 1024
 #: Accounts whose last balance is remembered at most.
 MOST_REMEMBERED = 100_000
 
+_decode_kept = msgspec.json.Decoder(Kept).decode
+
 
 class Chat:
     """The chat use case."""
 
-    def __init__(self, catalog: Catalog, engines: dict[str, ChatEngine], metering: Metering, calls: OpenCalls) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        router: Router,
+        metering: Metering,
+        calls: OpenCalls,
+        pictures: Pictures,
+        replays: Replays,
+    ) -> None:
         self._catalog = catalog
-        self._engines = engines
+        self._router = router
         self._metering = metering
         self._calls = calls
+        self._pictures = pictures
+        self._replays = replays
         #: What each account had left at its last hold: tells when a coarse bound is worth counting exactly.
         self._last_available: dict[int, int] = {}
 
     async def whole(self, principal: Principal, call_id: UUID, request: ChatRequest) -> WholeReply:
         """Run a call whose reply is sent in one piece. Raises `ApiError`, and `CallerLeft` when interrupted so."""
-        call = await self._begin(principal, call_id, request)
+        try:
+            call = await self._begin(principal, call_id, request)
+        except AlreadyAnswered as answered:
+            kept = await self._kept(answered)
+            return WholeReply(kept.body, kept.cost_nusd, None, answered.rates, replayed=True)
         with call:
             return await call.run_whole()
 
     async def stream(self, principal: Principal, call_id: UUID, request: ChatRequest, sink: StreamingSink) -> None:
         """Run a call whose reply is streamed into `sink`. Raises `ApiError` only while `sink` has not started."""
-        call = await self._begin(principal, call_id, request)
+        try:
+            call = await self._begin(principal, call_id, request)
+        except AlreadyAnswered as answered:
+            kept = await self._kept(answered)
+            sink.granted(answered.rates, replayed=True)
+            usage = parse_usage(kept.body.get("usage"))
+            assert usage is not None  # it was kept with its usage
+            end = last_frames(request, kept.body, usage, kept.cost_nusd)
+            await sink.write(b"".join([*as_stream(kept.body), end]))
+            return
         with call:
             await call.run_stream(sink)
 
+    async def quote(self, principal: Principal, request: ChatRequest) -> Quote:
+        """Return the most that a call may cost, counted as exactly as before a real one. Raises `ApiError`."""
+        bounds, paths = self._bounds(principal, request)
+        await bounds.count_exactly(paths[0].engine)
+        prices = bounds.held_prices
+        lines = [
+            QuoteLine.of_tokens("input tokens", bounds.prompt_tokens, prices.input_nusd_per_1m),
+            QuoteLine.of_tokens("output tokens", bounds.completion_tokens * request.choices, prices.output_nusd_per_1m),
+        ]
+        if bounds.fees_nusd:
+            lines.append(QuoteLine("web search", 1, None, bounds.fees_nusd))
+        return Quote(bounds.model.id, bounds.wanted_nusd(), bounds.completion_tokens, tuple(lines))
+
     async def _begin(self, principal: Principal, call_id: UUID, request: ChatRequest) -> ChatCall:
-        model = self._catalog.chat_model(request.model)
-        check_model(principal, model)
-        engine = self._engines.get(model.engine or "")
-        if engine is None:
-            raise NoEngine(param="model", model=model.id, retry_after_s=30)
-        bounds = Bounds(model, request)
+        bounds, paths = self._bounds(principal, request)
+        engine = paths[0].engine
         last = self._last_available.get(principal.account_id)
         large = last is not None and bounds.wanted_nusd() * LARGE_SHARE > last
-        if large or bounds.prompt_tokens > min(model.context_tokens, LONG_PROMPT_BYTES):
+        if large or bounds.prompt_tokens > min(bounds.model.context_tokens, LONG_PROMPT_BYTES):
             await bounds.count_exactly(engine)
         await bounds.check_cap(engine)
         try:
             hold = await self._hold(principal, call_id, bounds, engine)
-        except InsufficientCredit:
+        except (InsufficientCredit, KeyTokensLimited):
             if bounds.exact:
                 raise
             await bounds.count_exactly(engine)
@@ -70,7 +115,12 @@ class Chat:
         if len(self._last_available) > MOST_REMEMBERED:
             self._last_available.clear()
         self._last_available[principal.account_id] = hold.available_nusd
-        return ChatCall(bounds, engine, hold, self._calls)
+        return ChatCall(bounds, Attempts(paths, bounds, hold, self._pictures), hold, self._calls)
+
+    def _bounds(self, principal: Principal, request: ChatRequest) -> tuple[Bounds, list[Path]]:
+        model = self._catalog.chat_model(request.model)
+        check_model(principal, model)
+        return Bounds(model, request), self._router.paths(model)
 
     async def _hold(self, principal: Principal, call_id: UUID, bounds: Bounds, engine: ChatEngine) -> Hold:
         return await self._metering.hold(
@@ -80,4 +130,14 @@ class Chat:
             wanted_nusd=bounds.wanted_nusd(),
             model=bounds.model.id,
             engine=engine.name,
+            min_tokens=bounds.min_tokens(),
+            wanted_tokens=bounds.wanted_tokens(),
+            repeatable=bounds.request.repeatable,
         )
+
+    async def _kept(self, answered: AlreadyAnswered) -> Kept:
+        """Return the earlier reply. Raises `IdempotencyInProgress` where it was erased at this very moment."""
+        reply = await self._replays.find(answered.call_id)
+        if reply is None:
+            raise IdempotencyInProgress(param="idempotency-key")
+        return _decode_kept(reply)

@@ -1,18 +1,21 @@
 """One chat call between its hold and its settlement.
 
-What costs what stands in docs/concepts/money.md; each row of that table is one branch of `ChatCall._settlement`.
+What it costs is `reckoning`'s business, which engine answers `attempts`'.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
-from minitoolai.core.chat_stream import ChatScanner, delta_texts, partial_content, usage_chunk
+from minitoolai.core.chat_assembly import assemble
+from minitoolai.core.chat_stream import delta_texts, usage_chunk
 from minitoolai.core.errors import (
     ApiError,
     CallerLeft,
@@ -21,15 +24,16 @@ from minitoolai.core.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from minitoolai.core.inference import Usage, parse_usage, usage_object
-from minitoolai.core.ledger import CallOutcome, Settled, Settlement
+from minitoolai.core.inference import ChatRequest, Usage, parse_usage, usage_object
+from minitoolai.core.ledger import CallOutcome, Rates, Settled, Settlement
 from minitoolai.core.money import NUSD_PER_USD
 from minitoolai.core.sse import DONE, SseError, event
-from minitoolai.core.tokens import count_text
+from minitoolai.services.attempts import Attempts
 from minitoolai.services.bounds import Bounds
 from minitoolai.services.calls import KeepAlive, OpenCall, OpenCalls
 from minitoolai.services.metering import Hold, settled_soon
-from minitoolai.services.ports import ChatEngine, EngineReply, ReplySink
+from minitoolai.services.ports import EngineReply, ReplySink
+from minitoolai.services.reckoning import Reckoning
 
 #: A whole reply larger than this is a fault of the engine.
 MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -37,6 +41,7 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,18 @@ class WholeReply:
     cost_nusd: int
     #: The account's balance after the capture; None when the database was away at that moment.
     balance_nusd: int | None
+    #: How the key's minute stands.
+    rates: Rates | None = None
+    #: Whether it is the reply of an earlier call, given again.
+    replayed: bool = False
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A finished reply as it is kept for callers that repeat their call."""
+
+    cost_nusd: int
+    #: A `chat.completion`, also of a call that was streamed.
+    body: dict[str, Any]
 
 
 class StreamingSink(ReplySink, KeepAlive, Protocol):
@@ -57,78 +74,107 @@ class StreamingSink(ReplySink, KeepAlive, Protocol):
 class ChatCall:
     """A call between its hold and its settlement. Leaving its `with` block settles it in every case."""
 
-    def __init__(self, bounds: Bounds, engine: ChatEngine, hold: Hold, calls: OpenCalls) -> None:
-        self._bounds = bounds
+    def __init__(self, bounds: Bounds, attempts: Attempts, hold: Hold, calls: OpenCalls) -> None:
         self._model = bounds.model
         self._request = bounds.request
-        self._engine = engine
+        self._attempts = attempts
         self._hold = hold
         self._calls = calls
-        self._reply: EngineReply | None = None
-        self._scanner = ChatScanner(seed_fields=bounds.request.seed_fields)
-        #: What was received of a whole reply.
-        self._parts: list[bytes] = []
+        self._books = Reckoning(hold.id, bounds, attempts)
         task = asyncio.current_task()
         assert task is not None
         self._task: asyncio.Task[Any] = task
-        self._open = OpenCall(hold.id, task, self._produced)
-        self._open.between_bytes_s = engine.between_bytes_s
-        self._open.deadline = asyncio.get_running_loop().time() + engine.total_s
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._open = OpenCall(hold.id, task, self._books.produced_nusd)
+        self._open.deadline = self._began + attempts.engine.total_s
         self._open.expire = lambda: UpstreamTimeout(model=self._model.id)
 
     def __enter__(self) -> None:
         self._calls.add(self._open)
 
     def __exit__(self, *_: object) -> None:
-        if self._reply is not None:
-            self._reply.close()
+        self._attempts.close()
+        scanner = self._books.received.scanner
         try:
             if not self._hold.settled:
-                self._hold.settle(self._settlement(None))
+                self._hold.settle(self._broken_off())
         except Exception:
             # Whatever could not be counted, a call is never released for nothing by omission.
             log.exception("call %s cannot be counted; it is charged what it was known to have cost", self._hold.id)
             if not self._hold.settled:
-                outcome = CallOutcome.CUT if self._scanner.has_content else CallOutcome.FAILED
-                self._hold.settle(Settlement(self._hold.id, self._produced(), outcome, counted_by_gateway=True))
+                outcome = CallOutcome.CUT if scanner.has_content else CallOutcome.FAILED
+                cost = self._books.produced_nusd()
+                self._hold.settle(Settlement(self._hold.id, cost, outcome, counted_by_gateway=True))
         finally:
+            if scanner.has_content:
+                self._attempts.worked()
+            self._attempts.end()
             self._calls.remove(self._open)
             self._open.let_go()
 
     async def run_whole(self) -> WholeReply:
         """Run the call and return its reply. Raises `ApiError`, `CallerLeft`."""
+        body = await self._tried(self._read_whole)
         try:
-            body = self._parse_whole(await self._read_whole())
-            usage = parse_usage(body.get("usage")) or self._count(delta_texts(body))
-            future = self._hold.settle(self._settlement(usage))
-            self._open.paid = True
-            settled = await settled_soon(future)
+            usage = parse_usage(body.get("usage")) or self._books.count(delta_texts(body))
+            usage = self._books.at_tier(usage, body)
+            self._show_usage(body, usage, self._charge(usage))
+            settled = await self._settle(usage, body)
         except asyncio.CancelledError:
             raise self._interrupted() from None
         cost = self._charged(usage, settled)
-        body["usage"] = usage_object(usage, cost / NUSD_PER_USD, details=self._request.seed_fields)
-        return WholeReply(body, cost, settled.balance_nusd if settled else None)
+        self._show_usage(body, usage, cost)
+        return WholeReply(body, cost, settled.balance_nusd if settled else None, self._hold.rates)
 
     async def run_stream(self, sink: StreamingSink) -> None:
         """Run the call into `sink`. Raises `ApiError` while `sink` has not started, `CallerLeft` at any time."""
         self._open.sink = sink
+        sink.granted(self._hold.rates)
         try:
-            await self._relay(sink)
+            await self._tried(partial(self._relay, sink))
+            await self._finish(sink)
         except asyncio.CancelledError:
             failure = self._interrupted()
             if isinstance(failure, CallerLeft):
                 raise failure from None
             await self._fail(sink, failure)
-        except SseError as error:
-            await self._fail(sink, UpstreamError(model=self._model.id), error)
         except ApiError as error:
             await self._fail(sink, error)
 
-    async def _relay(self, sink: StreamingSink) -> None:
+    async def _tried(self, attempt: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Run `attempt` with one engine after the other until it succeeds; return its result.
+
+        Raises `ApiError` when none does or the caller has part of a reply, and `CallerLeft`.
+        """
+        while True:
+            failure: MiniToolError
+            cause: BaseException | None = None
+            try:
+                done = await attempt()
+            except asyncio.CancelledError:
+                failure = self._interrupted()
+            except SseError as error:
+                failure, cause = UpstreamError(model=self._model.id), error
+            except ApiError as error:
+                failure, cause = error, error.__cause__
+            else:
+                self._attempts.worked()
+                return done
+            if not isinstance(failure, ApiError):
+                raise failure from None
+            more = self._attempts.failed(failure) and self._clock() < self._open.deadline
+            if self._books.received.relayed or not more:
+                raise failure from cause
+            self._open.reason = None
+            self._books.begin()
+
+    async def _relay(self, sink: StreamingSink) -> dict[str, Any]:
+        """Pass the engine's frames on until it has ended its reply; return the head of its last chunk."""
         reply = await self._open_reply()
-        scanner = self._scanner
-        opened = self._open
-        clock = asyncio.get_running_loop().time
+        received = self._books.received
+        scanner, opened, clock = received.scanner, self._open, self._clock
+        keep = self._request.repeatable is not None
         while not scanner.done:
             opened.waiting_since = clock()
             data = await reply.read()
@@ -137,58 +183,66 @@ class ChatCall:
                 break
             frames = scanner.feed(data)
             if frames:
+                if received.first_content_ms is None and scanner.has_content:
+                    received.first_content_ms = round((clock() - self._began) * 1000)
+                received.relayed = True
+                if keep:
+                    received.frames.append(frames)
                 await sink.write(frames)
             if scanner.error is not None:
                 raise UpstreamError(model=self._model.id)
         if not scanner.done:
             raise UpstreamError(model=self._model.id)
-        usage = scanner.usage or self._count()
-        future = self._hold.settle(self._settlement(usage))
-        self._open.paid = True
-        settled = await settled_soon(future)
-        await sink.write(self._last_frames(usage, settled))
+        return scanner.last
 
-    async def _fail(self, sink: StreamingSink, error: MiniToolError, cause: Exception | None = None) -> None:
+    async def _finish(self, sink: StreamingSink) -> None:
+        """Capture a stream that the engine has ended, and tell the caller."""
+        received = self._books.received
+        usage = self._books.at_tier(received.scanner.usage or self._books.count(), received.scanner.last)
+        body: dict[str, Any] = {}
+        if self._request.repeatable is not None:
+            body = assemble(received.frames)
+            self._show_usage(body, usage, self._charge(usage))
+        settled = await self._settle(usage, body)
+        await sink.write(last_frames(self._request, received.scanner.last, usage, self._charged(usage, settled)))
+
+    async def _settle(self, usage: Usage, body: dict[str, Any]) -> Settled | None:
+        """Capture a completed call, with its reply where it may be asked for again."""
+        kept = None
+        if self._request.repeatable is not None:
+            kept = _encode(Kept(self._charge(usage), body))
+        future = self._hold.settle(self._books.settlement(usage, CallOutcome.COMPLETED, kept))
+        self._open.paid = True
+        return await settled_soon(future)
+
+    async def _fail(self, sink: StreamingSink, error: MiniToolError) -> None:
         """End a stream with an error event, or raise `error` while there is none; the call is settled first."""
-        if self._reply is not None:
-            self._reply.close()
+        self._attempts.close()
         if not self._hold.settled:
-            await settled_soon(self._hold.settle(self._settlement(None)))
+            await settled_soon(self._hold.settle(self._broken_off()))
         if not sink.started:
-            raise error from cause
+            raise error
         shown = error if isinstance(error, ApiError) else ServerError()
         await sink.write(event(shown.shown()))
 
     async def _open_reply(self) -> EngineReply:
-        bounds, granted = self._bounds, self._hold.granted_nusd
-        if granted < bounds.wanted_nusd() and not bounds.exact:
-            await bounds.count_exactly(self._engine)  # a coarse bound would shorten the answer for nothing
-        limit = bounds.affordable_tokens(granted)
-        self._reply = await self._engine.open(self._model, self._request, limit)
-        return self._reply
+        reply = await self._attempts.open()
+        self._open.between_bytes_s = self._attempts.engine.between_bytes_s
+        return reply
 
-    async def _read_whole(self) -> bytes:
+    async def _read_whole(self) -> dict[str, Any]:
         reply = await self._open_reply()
-        clock = asyncio.get_running_loop().time
-        size = 0
+        parts, size = self._books.received.parts, 0
         while True:
-            self._open.waiting_since = clock()
+            self._open.waiting_since = self._clock()
             part = await reply.read()
             self._open.waiting_since = None
             if not part:
-                return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self._parts.append(part)
+                return self._parse_whole(parts[0] if len(parts) == 1 else b"".join(parts))
+            parts.append(part)
             size += len(part)
             if size > MAX_REPLY_BYTES:
                 raise UpstreamError(model=self._model.id)
-
-    def _interrupted(self) -> MiniToolError:
-        """Return why the task was cancelled; it goes on after that."""
-        self._open.waiting_since = None
-        self._task.uncancel()
-        if self._open.reason is None:
-            self._open.reason = CallerLeft()
-        return self._open.reason
 
     def _parse_whole(self, whole: bytes) -> dict[str, Any]:
         try:
@@ -199,60 +253,31 @@ class ChatCall:
             raise UpstreamError(model=self._model.id)
         return body
 
-    def _last_frames(self, usage: Usage, settled: Settled | None) -> bytes:
-        if not self._request.include_usage:
-            return DONE
-        cost = self._charged(usage, settled)
-        seed_fields = self._request.seed_fields
-        shown = usage_object(usage, cost / NUSD_PER_USD, details=seed_fields)
-        return usage_chunk(self._scanner.last, shown, seed_fields=seed_fields) + DONE
+    def _interrupted(self) -> MiniToolError:
+        """Return why the task was cancelled; it goes on after that."""
+        self._open.waiting_since = None
+        self._task.uncancel()
+        if self._open.reason is None:
+            self._open.reason = CallerLeft()
+        return self._open.reason
+
+    def _broken_off(self) -> Settlement:
+        return self._books.broken_off(gone=isinstance(self._open.reason, CallerLeft))
+
+    def _charge(self, usage: Usage) -> int:
+        """Return what the caller pays: never more than was held."""
+        return min(self._books.cost_nusd(usage), self._hold.granted_nusd)
 
     def _charged(self, usage: Usage, settled: Settled | None) -> int:
-        if settled is not None:
-            return settled.charged_nusd
-        return min(self._model.prices.usage_cost_nusd(usage), self._hold.granted_nusd)
+        return settled.charged_nusd if settled is not None else self._charge(usage)
 
-    def _count(self, texts: list[str] | None = None) -> Usage:
-        """Count what the engine did not report: the prompt, and `texts`, or the stream's output so far."""
-        counted = self._reply.counted() if self._reply is not None else None
-        if counted is not None:
-            return counted
-        text = self._scanner.text() if texts is None else "".join(texts)
-        return Usage(self._bounds.count_prompt(), count_text(text))
+    def _show_usage(self, body: dict[str, Any], usage: Usage, cost_nusd: int) -> None:
+        body["usage"] = usage_object(usage, cost_nusd / NUSD_PER_USD, details=self._request.seed_fields)
 
-    def _settlement(self, usage: Usage | None) -> Settlement:
-        """Return how the call ends: `usage` where it was completed, None where it broke off."""
-        outcome = CallOutcome.COMPLETED
-        if usage is None:
-            usage, outcome = self._broken_off(gone=isinstance(self._open.reason, CallerLeft))
-        counted = usage.reported is None
-        prices = self._model.prices
-        return Settlement(
-            hold_id=self._hold.id,
-            cost_nusd=prices.usage_cost_nusd(usage),
-            outcome=outcome,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            counted_by_gateway=counted,
-            input_nusd_per_1m=prices.input_nusd_per_1m,
-            output_nusd_per_1m=prices.output_nusd_per_1m,
-        )
 
-    def _broken_off(self, *, gone: bool) -> tuple[Usage, CallOutcome]:
-        """Return what a call that did not end is charged for: nothing before its first content, unless the caller
-        left a reply that had begun."""
-        outcome = CallOutcome.ABANDONED if gone else CallOutcome.FAILED
-        begun = gone and self._reply is not None
-        if self._request.stream and (begun or self._scanner.has_content):
-            return self._scanner.final_usage or self._count(), outcome if gone else CallOutcome.CUT
-        if begun:
-            return self._count([partial_content(b"".join(self._parts))]), outcome
-        return Usage(0, 0), outcome
-
-    def _produced(self) -> int:
-        """Return what the call has cost so far, on the low side: its process tells this at every renewal of its lease,
-        and may not stop to count. Each chunk is taken for a token."""
-        if not self._scanner.has_content or self._reply is None:
-            return 0
-        counted = self._reply.counted() or Usage(self._bounds.prompt_so_far(), self._scanner.chunks)
-        return self._model.prices.usage_cost_nusd(counted)
+def last_frames(request: ChatRequest, last: dict[str, Any], usage: Usage, cost_nusd: int) -> bytes:
+    """Return the end of a stream: the usage with its cost where the caller wants it, and `[DONE]`."""
+    if not request.include_usage:
+        return DONE
+    shown = usage_object(usage, cost_nusd / NUSD_PER_USD, details=request.seed_fields)
+    return usage_chunk(last, shown, seed_fields=request.seed_fields) + DONE

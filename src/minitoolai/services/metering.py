@@ -14,17 +14,26 @@ from uuid import UUID
 from minitoolai.core.access import Principal
 from minitoolai.core.errors import (
     AccountSuspended,
+    AlreadyAnswered,
     DatabaseUnavailable,
     HoldAlreadyResolved,
+    IdempotencyInProgress,
+    IdempotencyMismatch,
     InsufficientCredit,
     InvalidApiKey,
     KeyLimitReached,
+    KeyRequestsLimited,
+    KeyTokensLimited,
+    MiniToolError,
 )
 from minitoolai.core.ids import uuid7
 from minitoolai.core.ledger import (
     CallOutcome,
+    HoldAnswer,
     HoldOutcome,
     HoldRequest,
+    Rates,
+    Repeatable,
     Resolution,
     Settled,
     Settlement,
@@ -46,14 +55,18 @@ def new_call_id() -> UUID:
 class Hold:
     """Money set aside for one call. Ends once, by `settle`."""
 
-    __slots__ = ("_ledger", "_settled", "available_nusd", "granted_nusd", "id")
+    __slots__ = ("_ledger", "_settled", "available_nusd", "granted_nusd", "granted_tokens", "id", "rates")
 
-    def __init__(self, ledger: Ledger, hold_id: UUID, granted_nusd: int, available_nusd: int) -> None:
+    def __init__(self, ledger: Ledger, hold_id: UUID, answer: HoldAnswer) -> None:
         self._ledger = ledger
         self._settled = False
         self.id = hold_id
-        self.granted_nusd = granted_nusd
-        self.available_nusd = available_nusd
+        self.granted_nusd = answer.granted_nusd
+        self.available_nusd = answer.available_nusd
+        #: Tokens that the key's minute leaves for the call.
+        self.granted_tokens = answer.granted_tokens
+        #: How the key's minute stands.
+        self.rates = answer.rates
 
     @property
     def settled(self) -> bool:
@@ -88,13 +101,27 @@ class Metering:
         self._ledger = ledger
 
     async def hold(
-        self, principal: Principal, call_id: UUID, *, min_nusd: int, wanted_nusd: int, model: str, engine: str
+        self,
+        principal: Principal,
+        call_id: UUID,
+        *,
+        min_nusd: int,
+        wanted_nusd: int,
+        model: str,
+        engine: str,
+        min_tokens: int = 0,
+        wanted_tokens: int = 0,
+        repeatable: Repeatable | None = None,
     ) -> Hold:
-        """Set aside as much as is wanted and there, at least `min_nusd`.
+        """Set aside as much as is wanted and there, at least `min_nusd`; likewise tokens of the key's minute.
 
-        Raises `InsufficientCredit`, `KeyLimitReached`, `InvalidApiKey`, `AccountSuspended`, `DatabaseUnavailable`.
+        Raises `InsufficientCredit`, `KeyLimitReached`, `InvalidApiKey`, `AccountSuspended`, `KeyRateLimited`,
+        `IdempotencyInProgress`, `IdempotencyMismatch`, `AlreadyAnswered`, `DatabaseUnavailable`.
         """
-        request = HoldRequest(call_id, principal.account_id, principal.key_id, min_nusd, wanted_nusd, model, engine)
+        request = HoldRequest(
+            call_id, principal.account_id, principal.key_id, min_nusd, wanted_nusd, model, engine,
+            min_tokens, wanted_tokens, repeatable,
+        )  # fmt: skip
         future = self._ledger.hold(request)
         try:
             answer = await future
@@ -105,15 +132,42 @@ class Metering:
                 self._ledger.settle(Settlement(call_id, 0, CallOutcome.ABANDONED))
             raise
         if answer.outcome is HoldOutcome.GRANTED:
-            return Hold(self._ledger, call_id, answer.granted_nusd, answer.available_nusd)
-        facts = {"needed": format_usd(min_nusd), "available": format_usd(max(answer.available_nusd, 0))}
-        if answer.outcome is HoldOutcome.NO_CREDIT:
-            raise InsufficientCredit(**facts)
-        if answer.outcome is HoldOutcome.KEY_LIMIT:
-            raise KeyLimitReached(**facts)
-        if answer.outcome is HoldOutcome.ACCOUNT_SUSPENDED:
-            raise AccountSuspended()
-        raise InvalidApiKey(why="This key was revoked or has expired.")
+            return Hold(self._ledger, call_id, answer)
+        raise _refusal(request, answer)
+
+
+def _refusal(request: HoldRequest, answer: HoldAnswer) -> MiniToolError:
+    """Return what the caller of a refused call is told."""
+    outcome, rates = answer.outcome, answer.rates
+    facts = {"needed": format_usd(request.min_nusd), "available": format_usd(max(answer.available_nusd, 0))}
+    if outcome is HoldOutcome.NO_CREDIT:
+        return InsufficientCredit(**facts)
+    if outcome is HoldOutcome.KEY_LIMIT:
+        return KeyLimitReached(**facts)
+    if outcome is HoldOutcome.ACCOUNT_SUSPENDED:
+        return AccountSuspended()
+    if outcome is HoldOutcome.IN_PROGRESS:
+        return IdempotencyInProgress(param="idempotency-key")
+    if outcome is HoldOutcome.OTHER_BODY:
+        return IdempotencyMismatch(param="idempotency-key")
+    if outcome is HoldOutcome.REPLAY and answer.earlier is not None:
+        return AlreadyAnswered(call_id=answer.earlier, rates=rates)
+    if outcome is HoldOutcome.RATE_REQUESTS and rates is not None:
+        return KeyRequestsLimited(rates=rates, retry_after_s=_seconds(rates), limit=rates.request_limit)
+    if outcome is HoldOutcome.RATE_TOKENS and rates is not None:
+        return KeyTokensLimited(
+            rates=rates,
+            retry_after_s=_seconds(rates),
+            limit=rates.token_limit,
+            left=rates.tokens_left,
+            needed=request.min_tokens,
+        )
+    return InvalidApiKey(why="This key was revoked or has expired.")
+
+
+def _seconds(rates: Rates) -> int:
+    """Return the seconds until a minute ends, rounded up."""
+    return max(1, -(-rates.resets_in_ms // 1000))
 
 
 async def settled_soon(future: asyncio.Future[Settled]) -> Settled | None:

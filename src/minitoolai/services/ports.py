@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.inference import ChatRequest, Usage
-from minitoolai.core.ledger import HoldAnswer, HoldRequest, Settled, Settlement
+from minitoolai.core.ledger import HoldAnswer, HoldRequest, Rates, Settled, Settlement
 
 
 class Ledger(Protocol):
@@ -65,6 +65,8 @@ class ChatEngine(Protocol):
     """Something that answers chat calls."""
 
     name: str
+    #: Whether it fetches pictures by their URL itself.
+    fetches_images: bool
     #: Seconds between two reads after which a reply counts as stuck.
     between_bytes_s: float
     #: Seconds that a call may take in all.
@@ -83,12 +85,35 @@ class ChatEngine(Protocol):
         ...
 
 
+class Pictures(Protocol):
+    """Where the pictures of a call come from."""
+
+    async def inline(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a chat body with every picture in it: fetched, checked, and encoded anew as a `data:` URL.
+
+        Raises `InvalidImageUrl`, `ImageTooLarge`, `ServiceUnavailable`.
+        """
+        ...
+
+
+class Replays(Protocol):
+    """Where the replies of calls that may be repeated are kept."""
+
+    async def find(self, call_id: UUID) -> bytes | None:
+        """Return the reply of a call as its settlement gave it, or None when it was erased meanwhile."""
+        ...
+
+
 class ReplySink(Protocol):
     """Where a streamed reply goes: one caller's connection."""
 
     @property
     def started(self) -> bool:
         """Whether headers have gone out, so that an error can only be an event of the stream."""
+        ...
+
+    def granted(self, rates: Rates | None, *, replayed: bool = False) -> None:
+        """Take what the headers will say: how the key's minute stands, whether an earlier reply is given again."""
         ...
 
     async def write(self, frames: bytes) -> None:

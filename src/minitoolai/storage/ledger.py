@@ -1,6 +1,6 @@
 """The ledger on PostgreSQL: holds and settlements in batches, leases, the sweeper's statement.
 
-The rules of concurrency stand in the functions of `migrations/0001_initial.sql`.
+The rules of concurrency stand in the functions of `migrations/0001_initial.sql` and `0003_ledger_v2.sql`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ from minitoolai.core.ledger import (
     HoldAnswer,
     HoldOutcome,
     HoldRequest,
+    Rates,
+    Repeatable,
     Resolution,
     Settled,
     Settlement,
 )
 from minitoolai.storage.database import Database, connect, database_failures
 from minitoolai.storage.lanes import BatchLane
+from minitoolai.storage.seal import Seal
 
 #: A process that has not renewed for so long is dead (docs/concepts/money.md).
 LEASE_S = 15.0
 #: Holds expired by one sweep at most, so that its transaction stays short.
 SWEEP_MOST = 500
+#: Requests and tokens of a key without any limit: more than a minute can hold.
+MOST_PER_MINUTE = 2**31 - 1
 #: What the planner must not try on the lanes: their statements read a handful of rows by key.
 _LANE_SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
@@ -40,16 +45,20 @@ _LANE_SETTINGS = {
     "enable_seqscan": "off",
 }
 
-_HOLD = """SELECT ord, outcome, granted, available FROM ledger_hold_v1(
-    $1::uuid, $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])"""
-_SETTLE = """SELECT ord, resolution, charged, balance FROM ledger_settle_v1(
-    $1::uuid[], $2::bigint[], $3::smallint[], $4::integer[], $5::integer[], $6::boolean[],
-    $7::bigint[], $8::bigint[])"""
+_HOLD = """SELECT ord, outcome, granted, available, tokens, request_limit, requests_left, token_limit, tokens_left,
+    resets_in_ms, earlier FROM ledger_hold_v2(
+    $1::uuid, $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::integer, $14::bigint)"""
+_SETTLE = """SELECT ord, resolution, charged, balance FROM ledger_settle_v2(
+    $1::uuid[], $2::bigint[], $3::smallint[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::integer[],
+    $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::integer[],
+    $16::bytea[])"""
 _REGISTER = """INSERT INTO processes (id, host, pid, lease_until)
     VALUES ($1, $2, $3, clock_timestamp() + $4::interval)
     ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until"""
 _RENEW = "SELECT alive, stray FROM ledger_renew_v1($1, $2, $3, $4)"
 _SWEEP = "SELECT ledger_sweep_v1($1)"
+_FORGET = "SELECT forget_replays_v1($1)"
 _DEREGISTER = """DELETE FROM processes WHERE id = $1
     AND NOT EXISTS (SELECT 1 FROM holds WHERE process_id = $1 AND expired_at IS NULL)"""
 
@@ -88,8 +97,21 @@ class _Connection:
 class PgLedger:
     """Holds and settlements of one process."""
 
-    def __init__(self, database: Database, process_id: UUID, *, host: str, pid: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        process_id: UUID,
+        *,
+        host: str,
+        pid: int,
+        seal: Seal,
+        requests_per_minute: int = MOST_PER_MINUTE,
+        tokens_per_minute: int = MOST_PER_MINUTE,
+    ) -> None:
         self.process_id = process_id
+        self._seal = seal
+        #: For keys without limits of their own.
+        self._per_minute = (requests_per_minute, tokens_per_minute)
         self._host = host
         self._pid = pid
         self._database = database
@@ -139,6 +161,7 @@ class PgLedger:
     async def sweep(self) -> int:
         """Expire the holds of dead processes; return how many."""
         async with self._database.connection() as connection:
+            await connection.execute(_FORGET, SWEEP_MOST)
             return int(await connection.fetchval(_SWEEP, SWEEP_MOST))
 
     async def close(self, timeout_s: float) -> bool:
@@ -164,6 +187,7 @@ class PgLedger:
             self.settle(Settlement(request.id, 0, CallOutcome.ABANDONED))
 
     async def _run_holds(self, requests: Sequence[HoldRequest]) -> list[HoldAnswer]:
+        marks = [_marks(self._seal, r.repeatable) for r in requests]
         rows = await self._hold_connection.fetch(
             _HOLD,
             self.process_id,
@@ -172,23 +196,46 @@ class PgLedger:
             [r.key_id for r in requests],
             [r.min_nusd for r in requests],
             [r.wanted_nusd for r in requests],
+            [r.min_tokens for r in requests],
+            [r.wanted_tokens for r in requests],
             [r.model for r in requests],
             [r.engine for r in requests],
+            [key for key, _ in marks],
+            [body for _, body in marks],
+            *self._per_minute,
         )
-        answers = {ord_: HoldAnswer(HoldOutcome(outcome), granted, left) for ord_, outcome, granted, left in rows}
+        answers = {
+            row[0]: HoldAnswer(HoldOutcome(row[1]), row[2], row[3], row[4], Rates(*row[5:10]), row[10]) for row in rows
+        }
         return [answers[i] for i in range(1, len(requests) + 1)]
 
     async def _run_settlements(self, settlements: Sequence[Settlement]) -> list[Settled]:
+        kept = any(s.reply is not None for s in settlements)
         rows = await self._settle_connection.fetch(
             _SETTLE,
             [s.hold_id for s in settlements],
             [s.cost_nusd for s in settlements],
             [s.outcome for s in settlements],
+            [s.engine for s in settlements],
             [s.prompt_tokens for s in settlements],
+            [s.cached_tokens for s in settlements],
             [s.completion_tokens for s in settlements],
+            [s.reasoning_tokens for s in settlements],
             [s.counted_by_gateway for s in settlements],
             [s.input_nusd_per_1m for s in settlements],
+            [s.cached_nusd_per_1m for s in settlements],
             [s.output_nusd_per_1m for s in settlements],
+            [s.fees_nusd for s in settlements],
+            [s.tier for s in settlements],
+            [s.first_content_ms for s in settlements],
+            [s.reply and self._seal.close(s.reply, s.hold_id.bytes) for s in settlements] if kept else [],
         )
         answers = {ord_: Settled(Resolution(resolution), charged, left) for ord_, resolution, charged, left in rows}
         return [answers[i] for i in range(1, len(settlements) + 1)]
+
+
+def _marks(seal: Seal, repeatable: Repeatable | None) -> tuple[bytes | None, bytes | None]:
+    """Return the keyed hashes under which a call that may be repeated is stored; None twice for any other."""
+    if repeatable is None:
+        return None, None
+    return seal.mark(repeatable.key.encode()), seal.mark(repeatable.body_digest)

@@ -40,8 +40,7 @@ _KEYS = """
     LEFT JOIN (SELECT key_id, sum(amount) AS amount FROM holds WHERE expired_at IS NULL GROUP BY key_id) h
         ON h.key_id = k.id
     LEFT JOIN (SELECT key_id, sum(cost) AS cost FROM usage_records GROUP BY key_id) u ON u.key_id = k.id
-    WHERE k.held <> coalesce(h.amount, 0) OR k.spent <> coalesce(u.cost, 0)
-       OR k.spent + k.held > k.spend_limit"""
+    WHERE k.held <> coalesce(h.amount, 0) OR k.spent <> coalesce(u.cost, 0) OR k.spent < k.spent_before"""
 _CALLS = """
     SELECT coalesce(u.id, t.id) AS id, coalesce(u.cost, 0)::bigint AS cost, coalesce(t.amount, 0)::bigint AS charged
     FROM (SELECT id, sum(cost) AS cost FROM usage_records GROUP BY id) u

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,8 @@ from minitoolai.core.tokens import prompt_tokens_floor
 from minitoolai.services.calls import OpenCalls
 from minitoolai.services.chat import Chat, WholeReply
 from minitoolai.services.metering import Metering, new_call_id
-from tests.support.fakes import FakeEngine, FakeLedger, FakeSink, principal
+from minitoolai.services.routing import Router
+from tests.support.fakes import FakeEngine, FakeLedger, FakePictures, FakeReplays, FakeSink, principal
 
 #: 1 nano-dollar a prompt token, 2 a completion token.
 MODEL = ChatModel("m", TokenPrices(1_000_000, 2_000_000), 1000, 500, engine="fake", aliases=("alias",))
@@ -54,7 +56,9 @@ class Room:
         self.engine = FakeEngine(*steps, counted=counted, prompt_tokens=PROMPT)
         self.calls = OpenCalls()
         catalog = Catalog([MODEL, replace(MODEL, id="other", engine="elsewhere", aliases=())])
-        self.chat = Chat(catalog, {"fake": self.engine}, Metering(self.ledger), self.calls)
+        self.pictures, self.replays = FakePictures(), FakeReplays()
+        router = Router({"fake": self.engine}, {}, random.Random(1))
+        self.chat = Chat(catalog, router, Metering(self.ledger), self.calls, self.pictures, self.replays)
         self.sink = FakeSink()
         #: Set when the call has come to where it is stopped.
         self.there = asyncio.Event()

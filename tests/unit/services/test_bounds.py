@@ -74,7 +74,7 @@ def test_what_is_granted_pays_for_the_limit_told(body_bytes: int, choices: int, 
     """Whatever lies between the least and what is wanted; one token more for each choice would not be paid."""
     bounds = Bounds(MODEL, replace(REQUEST, body_bytes=body_bytes, choices=choices))
     granted = min(bounds.min_nusd() + more, bounds.wanted_nusd())
-    tokens = bounds.affordable_tokens(granted)
+    tokens = bounds.affordable_tokens(granted, bounds.wanted_tokens())
     assert min(MIN_COMPLETION_TOKENS, bounds.completion_tokens) <= tokens <= bounds.completion_tokens
     assert bounds.cost_nusd(tokens) <= granted
     if tokens < bounds.completion_tokens:

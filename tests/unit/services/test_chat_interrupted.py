@@ -15,7 +15,7 @@ from minitoolai.core.errors import (
 )
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.core.sse import DONE
-from minitoolai.services import chat_call
+from minitoolai.services import reckoning
 from tests.unit.services.room import (
     ANSWER,
     CONTENT,
@@ -171,7 +171,7 @@ async def test_a_call_that_cannot_be_counted_is_settled_all_the_same(monkeypatch
     def broken(_: str) -> int:
         raise RuntimeError("no tokenizer")
 
-    monkeypatch.setattr(chat_call, "count_text", broken)
+    monkeypatch.setattr(reckoning, "count_text", broken)
     room = Room(CONTENT)
     with pytest.raises(RuntimeError):
         await room.stream()
