@@ -21,7 +21,6 @@ from minitoolai.storage.ledger import PgLedger
 from minitoolai.storage.seal import Seal
 from minitoolai.storage.verify import verify_ledger
 
-
 SEAL = Seal(bytes(32))
 
 

@@ -25,14 +25,14 @@ class Minute:
         """Make an account with plenty, and a key."""
         account = await desk.account(10**9)
         key = await desk.key(account)
-        await desk.sql("UPDATE keys SET requests_per_minute = $2, tokens_per_minute = $3 WHERE id = $1", key, requests, tokens)
+        await desk.sql(
+            "UPDATE keys SET requests_per_minute = $2, tokens_per_minute = $3 WHERE id = $1", key, requests, tokens
+        )
         return cls(desk, account, key)
 
     def ask(self, tokens: int = 0, least: int | None = None) -> HoldRequest:
         """A call that may use so many tokens."""
-        return HoldRequest(
-            new_id(), self.account, self.key, 10, 10, "m", "fake", tokens if least is None else least, tokens
-        )
+        return HoldRequest(new_id(), self.account, self.key, 10, 10, "m", "fake", tokens if least is None else least, tokens)
 
     async def pass_by(self) -> None:
         """Let the minute end."""

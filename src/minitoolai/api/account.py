@@ -27,7 +27,7 @@ def add_account(routes: Routes, access: Access, accounts: Accounts) -> None:
     """Add the route."""
 
     async def balance(exchange: Exchange) -> None:
-        principal = await access.identify(exchange.credentials)
+        principal = await access.identify(exchange.credentials, exchange.address)
         account = await accounts.show_by_id(principal.account_id)
         shown = {
             "object": "balance",

@@ -21,12 +21,12 @@ def add_models(routes: Routes, access: Access, catalog: Catalog) -> None:
     """Add both routes."""
 
     async def models(exchange: Exchange) -> None:
-        principal = await access.identify(exchange.credentials)
+        principal = await access.identify(exchange.credentials, exchange.address)
         allowed = [m for m in catalog.served() if principal.models is None or m.id in principal.models]
         await exchange.reply(200, _encode({"object": "list", "data": [_shown(model) for model in allowed]}))
 
     async def one(exchange: Exchange) -> None:
-        principal = await access.identify(exchange.credentials)
+        principal = await access.identify(exchange.credentials, exchange.address)
         model = catalog.chat_model(exchange.path.removeprefix("/v1/models/"))
         check_model(principal, model)
         await exchange.reply(200, _encode(_shown(model)))

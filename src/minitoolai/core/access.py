@@ -10,6 +10,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PREFIX = "sk-"
@@ -32,6 +33,22 @@ class Principal:
     expires_at: datetime | None
     revoked: bool
     suspended: bool
+    #: Whether it sees the whole account's usage and statement, not only its own.
+    owner: bool = False
+    #: Networks it may be used from; None: anywhere.
+    networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+
+    def may_come_from(self, address: str | None) -> bool:
+        """Whether the key may be used from an IP address; None: it is not known."""
+        if self.networks is None:
+            return True
+        if address is None:
+            return False
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self.networks)
 
 
 def make_key(random: bytes) -> str:

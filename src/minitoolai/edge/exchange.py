@@ -31,7 +31,7 @@ REPLY_DEADLINE_S = 12.0
 class Exchange:
     """A request as an endpoint sees it, and the one way to answer it."""
 
-    __slots__ = ("_receive", "_send", "call_id", "connection", "path", "scope", "started")
+    __slots__ = ("_receive", "_send", "call_id", "connection", "error_shape", "path", "scope", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         self.scope = scope
@@ -45,11 +45,19 @@ class Exchange:
         self.connection = scope.get("minitoolai.connection")
         #: Whether headers have gone out: then an error can only be in-band.
         self.started = False
+        #: How an error is written; a surface of another API than OpenAI's puts its own.
+        self.error_shape: Callable[[ApiError], bytes] = error_body
 
     @property
     def method(self) -> str:
         """The request's method."""
         return str(self.scope["method"])
+
+    @property
+    def address(self) -> str | None:
+        """The caller's IP address; None: it is not known."""
+        client = self.scope.get("client")
+        return client[0] if client else None
 
     def header(self, name: bytes) -> str | None:
         """Return the first header called `name` (lower case), or None."""
@@ -129,7 +137,7 @@ class Exchange:
         # Not after 413: a caller that is still sending would be answered by a reset. The rest of its body is dropped.
         if status in (408, 503):
             headers.append((b"connection", b"close"))
-        await self.reply(status, error_body(error), headers)
+        await self.reply(status, self.error_shape(error), headers)
 
     def abort(self) -> None:
         """Cut the connection off: a reply that has begun must not look finished."""

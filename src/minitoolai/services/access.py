@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from minitoolai.core.access import Principal, is_well_formed, key_digest
 from minitoolai.core.catalog import ChatModel
-from minitoolai.core.errors import InvalidApiKey, ModelNotAllowed
+from minitoolai.core.errors import AddressNotAllowed, InvalidApiKey, ModelNotAllowed
 from minitoolai.services.ports import KeyStore
 
 #: A record is trusted so long (docs/reference/api.md); the hold rechecks what may cost money.
@@ -27,8 +27,11 @@ class Access:
         """Drop what is remembered: some key or account changed."""
         self._remembered.clear()
 
-    async def identify(self, authorization: str | None) -> Principal:
-        """Return whom the `Authorization` header is for. Raises `InvalidApiKey`, `DatabaseUnavailable`."""
+    async def identify(self, authorization: str | None, address: str | None = None) -> Principal:
+        """Return whom the `Authorization` header of a caller at an IP `address` is for.
+
+        Raises `InvalidApiKey`, `AddressNotAllowed`, `DatabaseUnavailable`.
+        """
         key = _bearer(authorization)
         now = time.monotonic()
         known = self._remembered.get(key)
@@ -47,6 +50,8 @@ class Access:
             raise InvalidApiKey(why="This key was revoked.")
         if principal.expires_at is not None and principal.expires_at <= datetime.now(UTC):
             raise InvalidApiKey(why="This key has expired.")
+        if not principal.may_come_from(address):
+            raise AddressNotAllowed()
         return principal
 
 

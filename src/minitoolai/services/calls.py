@@ -26,10 +26,15 @@ log = logging.getLogger(__name__)
 class KeepAlive(Protocol):
     """A streamed reply as the clock sees it."""
 
-    #: Loop time of the last byte written.
-    last_write: float
-    #: Loop time at which the write under way began; None: nothing is waiting for the caller.
-    blocked_since: float | None
+    @property
+    def last_write(self) -> float:
+        """Loop time of the last byte written."""
+        ...
+
+    @property
+    def blocked_since(self) -> float | None:
+        """Loop time at which the write under way began; None: nothing is waiting for the caller."""
+        ...
 
     def keep_alive(self) -> None:
         """Send a comment line, headers first where they have not gone out."""

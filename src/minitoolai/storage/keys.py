@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 import asyncpg
@@ -20,7 +21,7 @@ _PROBE_S = 5.0
 CHANNEL = "minitoolai_keys"
 
 _FIND = """SELECT k.id, k.account_id, k.models, k.expires_at, k.revoked_at IS NOT NULL AS revoked,
-    a.suspended_at IS NOT NULL AS suspended
+    a.suspended_at IS NOT NULL AS suspended, k.owner, k.addresses
     FROM keys k JOIN accounts a ON a.id = k.account_id WHERE k.digest = $1"""
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,16 @@ class PgKeys:
             row = await connection.fetchrow(_FIND, digest)
         if row is None:
             return None
-        models = frozenset(row["models"]) if row["models"] is not None else None
-        return Principal(row["account_id"], row["id"], models, row["expires_at"], row["revoked"], row["suspended"])
+        return Principal(
+            account_id=row["account_id"],
+            key_id=row["id"],
+            models=frozenset(row["models"]) if row["models"] is not None else None,
+            expires_at=row["expires_at"],
+            revoked=row["revoked"],
+            suspended=row["suspended"],
+            owner=row["owner"],
+            networks=tuple(map(ip_network, row["addresses"])) if row["addresses"] is not None else None,
+        )
 
     async def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever some key or account changed, and after every gap in listening; for ever."""

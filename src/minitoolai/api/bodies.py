@@ -1,0 +1,79 @@
+"""JSON bodies of requests: decoded, checked against a schema, refused with the field's path and a remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from minitoolai.core.errors import InvalidJson, InvalidValue
+
+#: Levels of lists and objects in a body at most. Decoding alone could go deeper than what comes after it.
+MAX_DEPTH = 200
+
+_PATH = re.compile(r" - at `\$\.?(.*)`$")
+_decode = msgspec.json.Decoder().decode
+
+Schema = TypeVar("Schema")
+
+
+def decode_object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in `raw`. Raises `InvalidJson`."""
+    try:
+        fields = _decode(raw)
+    except RecursionError:
+        raise InvalidJson(why="it is nested too deep") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        why = "it is empty" if not raw.strip() else "it is not UTF-8"
+        if isinstance(error, msgspec.DecodeError) and raw.strip():
+            why = str(error).removeprefix("JSON is malformed: ")
+        raise InvalidJson(why=why) from None
+    if not isinstance(fields, dict):
+        raise InvalidJson(why="it is not an object")
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(fields) > MAX_DEPTH:
+        raise InvalidJson(why=f"it is nested deeper than {MAX_DEPTH} levels")
+    return fields
+
+
+def checked(fields: dict[str, Any], schema: type[Schema], *, integers: Iterable[str] = ()) -> Schema:
+    """Return `fields` as `schema`; integral floats in `integers` are made integers, in `fields` too.
+
+    Raises `InvalidValue`.
+    """
+    for name in integers:
+        value = fields.get(name)
+        if isinstance(value, float) and value.is_integer():
+            fields[name] = int(value)
+    try:
+        return msgspec.convert(fields, schema)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+
+
+def _depth(value: object) -> int:
+    """Return how deep lists and objects are nested, without going deep oneself."""
+    depth = 0
+    level = [value]
+    while level := [
+        inner
+        for outer in level
+        if isinstance(outer, dict | list)
+        for inner in (outer.values() if isinstance(outer, dict) else outer)
+    ]:
+        depth += 1
+    return depth
+
+
+def _invalid(problem: str) -> InvalidValue:
+    """Turn msgspec's sentence and path into ours."""
+    path = _PATH.search(problem)
+    param = path[1] if path else ""
+    why = _PATH.sub("", problem)
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", why)
+    if missing:
+        param = f"{param}.{missing[1]}" if param else missing[1]
+        return InvalidValue(param=param, why="it is required and missing.")
+    why = why.replace("`", "'")
+    return InvalidValue(param=param or "body", why=f"{why[0].lower()}{why[1:]}.")
