@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from minitoolai.core.errors import AccountExists, AccountNotFound, CreditConflict
+from minitoolai.core.inner_errors import AccountExists, AccountNotFound, CreditConflict
 from tests.storage.desk import Desk, ask, cost, new_id
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from minitoolai.core.access import Principal, key_digest, make_key
-from minitoolai.core.errors import AccountNotFound, DatabaseUnavailable, KeyNotFound
+from minitoolai.core.errors import DatabaseUnavailable
+from minitoolai.core.inner_errors import AccountNotFound, KeyNotFound
 from minitoolai.storage import keys as module
 from minitoolai.storage.database import Database
 from minitoolai.storage.keys import PgKeys

@@ -9,7 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from minitoolai.core.errors import DatabaseUnavailable, SchemaTooNew
+from minitoolai.core.errors import DatabaseUnavailable
+from minitoolai.core.inner_errors import SchemaTooNew
 from minitoolai.storage import migrate as module
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import MONTHS_AHEAD, Migration, migrate, migrations, schema_version

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import msgspec
 
 from minitoolai.core.access import Principal
-from minitoolai.core.errors import InvalidAmount, InvalidValue
+from minitoolai.core.errors import InvalidValue
 from minitoolai.core.inference import ChatRequest
+from minitoolai.core.inner_errors import InvalidAmount
 from minitoolai.core.ledger import Rates, Repeatable
 from minitoolai.core.money import format_usd, parse_usd
 from minitoolai.core.sse import frame_data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
-from minitoolai.core.errors import InvalidAmount
+from minitoolai.core.inner_errors import InvalidAmount
 
 #: One US dollar in nano-dollars (nusd).
 NUSD_PER_USD = 1_000_000_000

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from minitoolai.core.errors import ApiError, CallerLeft, Draining, MethodNotAllowed, NotFound, ServerError
+from minitoolai.core.errors import ApiError, Draining, MethodNotAllowed, NotFound, ServerError
+from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.edge.exchange import Exchange, Receive, Scope, Send
 
 Endpoint = Callable[[Exchange], Awaitable[None]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import minitoolai
 from minitoolai.core.catalog import SEED_CHAT_MODELS, ChatModel, Route, by_id, served_by
-from minitoolai.core.errors import ConfigInvalid, InvalidAmount
+from minitoolai.core.inner_errors import ConfigInvalid, InvalidAmount
 from minitoolai.core.money import MAX_PRICE_NUSD, format_usd, parse_usd
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.runtime.settings import (

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from minitoolai.core.errors import ConfigInvalid
+from minitoolai.core.inner_errors import ConfigInvalid
 from minitoolai.runtime.settings import (
     DatabaseSettings,
     LlamaEngineSettings,

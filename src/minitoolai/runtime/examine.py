@@ -16,7 +16,8 @@ import aiohttp
 import asyncpg
 
 from minitoolai.children import cpu
-from minitoolai.core.errors import ConfigInvalid, DatabaseUnavailable
+from minitoolai.core.errors import DatabaseUnavailable
+from minitoolai.core.inner_errors import ConfigInvalid
 from minitoolai.runtime.catalogue import engines_of, models_of, sandbox_is_on
 from minitoolai.runtime.postgres import Binaries, DatabaseStartFailed, running_url
 from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSettings, Settings

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from minitoolai.core.errors import ConfigInvalid, SecretMismatch
+from minitoolai.core.inner_errors import ConfigInvalid, SecretMismatch
 from minitoolai.runtime.settings import Settings
 from minitoolai.storage.database import Database
 from minitoolai.storage.facts import PgFacts

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from minitoolai.core.errors import ConfigInvalid, OperatorError
+from minitoolai.core.inner_errors import ConfigInvalid, OperatorError
 from minitoolai.runtime.boot import GatewayBoot
 from minitoolai.runtime.catalogue import EngineSettings, engines_of, models_of, sandbox_is_on
 from minitoolai.runtime.child import ChildFailed, Stopping

@@ -15,7 +15,7 @@ from minitoolai.api.account import add_account
 from minitoolai.api.chat import add_chat
 from minitoolai.api.models import add_models
 from minitoolai.core.catalog import Catalog
-from minitoolai.core.errors import CallerLeft
+from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.edge.application import Application, Routes
 from minitoolai.edge.health import add_health
 from minitoolai.engines.llama import LlamaChat

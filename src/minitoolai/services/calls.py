@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
-from minitoolai.core.errors import CallerLeft, MiniToolError
+from minitoolai.core.errors import MiniToolError
+from minitoolai.core.inner_errors import CallerLeft
 
 #: How often the open calls are looked at, in seconds. Every deadline below is honoured to this precision.
 TICK_S = 0.5

@@ -9,13 +9,9 @@ import msgspec
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import Catalog
 from minitoolai.core.chat_assembly import as_stream
-from minitoolai.core.errors import (
-    AlreadyAnswered,
-    IdempotencyInProgress,
-    InsufficientCredit,
-    KeyTokensLimited,
-)
+from minitoolai.core.errors import IdempotencyInProgress, InsufficientCredit, KeyTokensLimited
 from minitoolai.core.inference import ChatRequest, parse_usage
+from minitoolai.core.inner_errors import AlreadyAnswered
 from minitoolai.core.quotes import Quote, QuoteLine
 from minitoolai.services.access import check_model
 from minitoolai.services.attempts import Attempts

@@ -16,15 +16,9 @@ import msgspec
 
 from minitoolai.core.chat_assembly import assemble
 from minitoolai.core.chat_stream import delta_texts, usage_chunk
-from minitoolai.core.errors import (
-    ApiError,
-    CallerLeft,
-    MiniToolError,
-    ServerError,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from minitoolai.core.errors import ApiError, MiniToolError, ServerError, UpstreamError, UpstreamTimeout
 from minitoolai.core.inference import ChatRequest, Usage, parse_usage, usage_object
+from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.core.ledger import CallOutcome, Rates, Settled, Settlement
 from minitoolai.core.money import NUSD_PER_USD
 from minitoolai.core.sse import DONE, SseError, event

@@ -14,9 +14,7 @@ from uuid import UUID
 from minitoolai.core.access import Principal
 from minitoolai.core.errors import (
     AccountSuspended,
-    AlreadyAnswered,
     DatabaseUnavailable,
-    HoldAlreadyResolved,
     IdempotencyInProgress,
     IdempotencyMismatch,
     InsufficientCredit,
@@ -27,6 +25,7 @@ from minitoolai.core.errors import (
     MiniToolError,
 )
 from minitoolai.core.ids import uuid7
+from minitoolai.core.inner_errors import AlreadyAnswered, HoldAlreadyResolved
 from minitoolai.core.ledger import (
     CallOutcome,
     HoldAnswer,

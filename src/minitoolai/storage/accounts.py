@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from minitoolai.core.accounts import AccountView, CreditAnswer, KeyView
-from minitoolai.core.errors import AccountExists, AccountNotFound, CreditConflict, KeyNotFound
+from minitoolai.core.inner_errors import AccountExists, AccountNotFound, CreditConflict, KeyNotFound
 from minitoolai.core.ledger import SystemAccount, TransferKind
 from minitoolai.core.money import format_usd
 from minitoolai.storage.database import Database

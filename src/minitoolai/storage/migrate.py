@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import asyncpg
 
-from minitoolai.core.errors import SchemaTooNew
+from minitoolai.core.inner_errors import SchemaTooNew
 from minitoolai.storage.database import connect, database_failures
 
 #: Session lock that migrating processes take in turn; any constant does.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitoolai.core.errors import InvalidAmount
+from minitoolai.core.inner_errors import InvalidAmount
 from minitoolai.core.money import MAX_AMOUNT_NUSD, NUSD_PER_USD, PRICE_UNIT, charge_nusd, format_usd, parse_usd
 
 AMOUNTS = st.integers(0, MAX_AMOUNT_NUSD)

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from minitoolai.core.catalog import Catalog, ChatModel
-from minitoolai.core.errors import (
-    MiniToolError,
-)
+from minitoolai.core.errors import MiniToolError
 from minitoolai.core.inference import ChatRequest, Usage
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.core.pricing import TokenPrices

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from minitoolai.core.errors import CallerLeft, Draining, UpstreamTimeout
+from minitoolai.core.errors import Draining, UpstreamTimeout
+from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.services import calls as module
 from minitoolai.services.calls import KEEP_ALIVE_S, STALLED_CALLER_S, OpenCall, OpenCalls
 from tests.support.fakes import FakeSink

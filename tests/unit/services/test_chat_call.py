@@ -9,13 +9,7 @@ from typing import Any
 
 import pytest
 
-from minitoolai.core.errors import (
-    ApiError,
-    RateLimited,
-    ServerError,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from minitoolai.core.errors import ApiError, RateLimited, ServerError, UpstreamError, UpstreamTimeout
 from minitoolai.core.inference import Usage
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.core.sse import DONE, event

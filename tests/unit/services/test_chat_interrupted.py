@@ -7,12 +7,8 @@ from typing import Any
 
 import pytest
 
-from minitoolai.core.errors import (
-    CallerLeft,
-    Draining,
-    UpstreamError,
-    UpstreamTimeout,
-)
+from minitoolai.core.errors import Draining, UpstreamError, UpstreamTimeout
+from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.core.sse import DONE
 from minitoolai.services import reckoning

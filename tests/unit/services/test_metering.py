@@ -11,13 +11,13 @@ import pytest
 from minitoolai.core.errors import (
     AccountSuspended,
     DatabaseUnavailable,
-    HoldAlreadyResolved,
     InsufficientCredit,
     InvalidApiKey,
     KeyLimitReached,
     MiniToolError,
     ServerError,
 )
+from minitoolai.core.inner_errors import HoldAlreadyResolved
 from minitoolai.core.ledger import CallOutcome, HoldAnswer, HoldOutcome, Resolution, Settlement
 from minitoolai.services import metering as module
 from minitoolai.services.metering import Hold, Metering, new_call_id, settled_soon
