@@ -74,7 +74,7 @@ async def test_what_is_no_json_object(caller: Caller, path: str, body: bytes, wh
         (_with(messages=[{"role": "user", "content": [{"type": "video"}]}]), "messages[0].content[0].type"),
         (_with(messages=[{"role": "user", "content": [{"type": "text"}]}]), "messages[0].content[0].text"),
         (
-            _with(messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a/b"}}]}]),
+            _with(messages=[{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://a/b"}}]}]),
             "messages[0].content[0]",
         ),
         (_with(temperature=2.1), "temperature"),

@@ -44,7 +44,7 @@ async def test_500_for_a_fault_of_ours(
     async def broken(*_: object) -> Any:
         raise RuntimeError("canary: /home/secret and sk-key")
 
-    monkeypatch.setattr(gateway.inside.engines["up"], "open", broken)
+    monkeypatch.setattr(gateway.inside.engines.chat["up"], "open", broken)
     reply = await caller.openai(stream=streamed)
     shows(reply, 500, "server_error", "server_error", "Report the request id")
     assert "canary" not in reply.text

@@ -33,6 +33,8 @@ engine = "up"
 engine = "up"
 [models."gpt-4.1"]
 engine = "up"
+[models."text-embedding-3-small"]
+engine = "up"
 [models."o4-mini"]
 engine = "up"
 input_usd_per_1m = "1.10"

@@ -84,6 +84,20 @@ def test_the_loop_of_tools(program: ClientProgram, visit: Visit, streamed: bool)
     visit.settles()
 
 
+def test_the_package_runs_tools_itself(program: ClientProgram, visit: Visit) -> None:
+    """Its runner wants the server to keep the conversation, is told that this one does not, and goes on without."""
+    assert program.ask("tool_runner", key=visit.key, text="Use get_weather.") == "The tools found: 7 degrees in Alaska."
+    assert len(visit.calls) == 2
+    visit.settles()
+
+
+def test_an_answer_of_a_given_form(program: ClientProgram, visit: Visit) -> None:
+    """The package's own parsing accepts what a schema made."""
+    assert program.ask("parse", key=visit.key, text="Where?") == "Alaska"
+    assert visit.calls[0].body["response_format"]["json_schema"]["strict"] is True
+    visit.settles()
+
+
 def test_a_chosen_tool(program: ClientProgram, visit: Visit) -> None:
     """`tool_choice` of one tool reaches the model as OpenAI's."""
     tool: dict[str, Any] = {"name": "get_time", "input_schema": {"type": "object", "properties": {}}}

@@ -213,6 +213,24 @@ def test_openais_sdk_raises_its_own_classes(sandbox: ProductServer, key: str, cl
         client_of_narrow.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES)
 
 
+def test_the_responses_api_on_the_starter(sandbox: ProductServer, client: openai.OpenAI) -> None:
+    """The local engine answers it too, whole, streamed and cut by a limit; each call costs what its usage says."""
+    before = balance(sandbox)
+    whole = client.responses.create(model="gpt-4o-mini", input=QUESTION)
+    assert ANSWER in whole.output_text
+    assert (whole.status, whole.model) == ("completed", "minitoolai-starter")
+    with client.responses.stream(model="gpt-4o-mini", input=QUESTION) as events:
+        kinds = [event.type for event in events]
+        streamed = events.get_final_response()
+    assert kinds.count("response.output_text.delta") > 1
+    assert streamed.output_text == whole.output_text
+    cut = client.responses.create(model="gpt-4o-mini", input=QUESTION, max_output_tokens=1)
+    assert (cut.status, cut.incomplete_details and cut.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    costs = [Decimal(str(reply.usage.model_dump()["cost"])) for reply in (whole, streamed, cut) if reply.usage]
+    assert len(costs) == 3
+    assert before - _settled(sandbox) == sum(costs)
+
+
 def test_a_caller_that_leaves_the_starter_pays_what_was_made(sandbox: ProductServer, client: openai.OpenAI) -> None:
     """The local engine counts as it goes, so a broken-off answer costs its part, and nothing stays held."""
     before = balance(sandbox)

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ATTACKERS_CLOSED_S = 15.0 + 10.0
 #: Idle connections to the database and the upstream come and go.
 DESCRIPTORS_MORE = 12
+#: Headers that are read, for what they may not leave behind (promise P10).
+SEEN_HEADERS = ("idempotency-key", "traceparent", "origin", "user-agent", "x-forwarded-for", "anthropic-version")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -200,7 +202,7 @@ async def test_memory_stays_flat(server: ProductServer, books: Books, upstream: 
 
 
 async def test_no_key_and_no_prompt_is_written_down(server: ProductServer, books: Books, upstream: Upstream) -> None:
-    """Neither in the log nor in an error nor anywhere in the database, whatever goes wrong on the way."""
+    """Neither in the log nor in the metrics, an error or the database, whatever goes wrong on the way."""
     caller = await books.caller(server.base)
     canary = "canary-7f3a"
     said = {"messages": [{"role": "user", "content": f"my password is {canary}"}], "user": canary}
@@ -228,19 +230,27 @@ async def test_no_key_and_no_prompt_is_written_down(server: ProductServer, books
         await caller.openai(**{**said, "n": 9}),
         await caller.openai(**{**said, "max_completion_tokens": 10**9}),
         await caller.openai(**{**said, "messages": [{"role": canary, "content": canary}]}),
+        await caller.send(OPENAI, {**BODY, **said, "n": 9}, headers=dict.fromkeys(SEEN_HEADERS, canary)),
+        await caller.get(f"/v1/{canary}?q={canary}"),
     ]
+    replies.append(await caller.openai(**said, model=caller.key))  # its own caller is told the name
     upstream.handler = upstream.answer
     await leave_streams(caller, random.Random(1), 20)
-    assert {reply.status for reply in replies} == {200}
+    assert [reply.status for reply in replies] == [200, 200, 404]
     for reply in errors[2:]:
         assert reply.status >= 400
-        assert canary not in reply.text.replace(f"invalid enum value '{canary}'", "")
+        assert canary not in reply.text.replace(f"invalid enum value '{canary}'", "").replace(f"/v1/{canary}", "")
     await until(lambda: _nothing_held(books), "nothing is held")
+    await asyncio.sleep(0.2)  # lines of calls are written within 0.05 s
     written = server.log.read_text()
     assert written.count("engine up answered") >= 9  # the log is the one that we read
+    assert written.count("minitoolai.calls") >= len(replies) + len(errors)
+    metrics = (await caller.get("/metrics")).text
+    assert "minitoolai_calls_total" in metrics
     dump = await _dump(books)
     for secret in (canary, caller.key, caller.key[10:40], stranger.key):
         assert secret not in written
+        assert secret not in metrics
         assert secret not in dump
         assert all(caller.key not in reply.text for reply in errors)
     assert "gpt-4o-mini" in dump

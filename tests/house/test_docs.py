@@ -21,10 +21,10 @@ import pytest
 
 import minitoolai.api
 from minitoolai.cli.main import parser
-from minitoolai.core.catalog import SEED_CHAT_MODELS
+from minitoolai.core.catalog import EMBEDDING_MODELS, SEED_CHAT_MODELS
 from minitoolai.core.errors import ApiError
 from minitoolai.core.money import parse_usd
-from minitoolai.edge import health
+from minitoolai.edge import health, metrics
 from minitoolai.edge.application import Application, Routes
 from minitoolai.edge.statuses import status_of
 from minitoolai.runtime.catalogue import STARTER_CONTEXT_TOKENS
@@ -32,10 +32,12 @@ from minitoolai.runtime.config import load_settings
 from minitoolai.runtime.settings import (
     DatabaseSettings,
     LlamaEngineSettings,
+    LogSettings,
     ModelSettings,
     OpenAIEngineSettings,
     ServerSettings,
     Settings,
+    TelemetrySettings,
 )
 from tests.house.documents import (
     DOCS,
@@ -58,6 +60,8 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "Top level": Settings,
     "[server]": ServerSettings,
     "[database]": DatabaseSettings,
+    "[log]": LogSettings,
+    "[telemetry]": TelemetrySettings,
     '[engines.NAME], kind = "openai"': OpenAIEngineSettings,
     '[engines.NAME], kind = "llama"': LlamaEngineSettings,
     '[models."NAME"]': ModelSettings,
@@ -137,6 +141,15 @@ def test_prices_are_those_of_the_catalogue() -> None:
         assert parse_usd(row[2]) == model.prices.output_nusd_per_1m
         assert [int(cell.replace(",", "")) for cell in row[3:5]] == [model.context_tokens, model.max_completion_tokens]
         assert row[5] == ", ".join(model.aliases)
+
+
+def test_embedding_models_are_those_of_the_catalogue() -> None:
+    """`models.md` shows them too: names, prices, longest text, dimensions."""
+    documented = [[cell.strip("`") for cell in row] for row in rows(_section("models.md", "Embedding models"))]
+    assert [row[0] for row in documented] == [model.id for model in EMBEDDING_MODELS]
+    for row, model in zip(documented, EMBEDDING_MODELS, strict=True):
+        assert parse_usd(row[1]) == model.prices.input_nusd_per_1m
+        assert [int(cell.replace(",", "")) for cell in row[2:]] == [model.context_tokens, model.dimensions]
 
 
 def test_the_starters_context_is_documented() -> None:
@@ -263,7 +276,7 @@ def _routes() -> set[str]:
     modules = [
         importlib.import_module(f"minitoolai.api.{found.name}") for found in pkgutil.iter_modules(minitoolai.api.__path__)
     ]
-    for module in [*modules, health]:
+    for module in [*modules, health, metrics]:
         for name, add in vars(module).items():
             if name.startswith("add_") and inspect.isfunction(add) and add.__module__ == module.__name__:
                 given: dict[str, Any] = dict.fromkeys(inspect.signature(add).parameters)

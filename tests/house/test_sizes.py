@@ -14,6 +14,8 @@ FOLDERS = ("src", "tests", "benchmarks", "training")
 #: Files that may be longer, with their present length: a length may be lowered here, never raised. A state machine is
 #: not cut to fit.
 LONG_FILES: dict[str, int] = {
+    # One tree of errors.
+    "src/minitoolai/core/errors.py": 312,
     # Lists of cases, most against one real server each.
     "tests/e2e/test_embedded_postgres.py": 450,
     "tests/e2e/test_supervisor.py": 407,

@@ -8,15 +8,18 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from minitoolai.core.access import key_digest, key_hint, make_key
+from minitoolai.core.accounts import KeyTerms
 from minitoolai.core.ids import uuid7
 from minitoolai.core.ledger import CallOutcome, HoldAnswer, HoldRequest, Settled, Settlement, TransferKind
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.database import Database
+from minitoolai.storage.key_book import PgKeyBook
 from minitoolai.storage.ledger import PgLedger
 from minitoolai.storage.seal import Seal
 from minitoolai.storage.verify import verify_ledger
@@ -36,6 +39,7 @@ class Desk:
         self.url = url
         self.database = Database(url)
         self.accounts = PgAccounts(self.database)
+        self.keys = PgKeyBook(self.database)
         self._ledgers: list[PgLedger] = []
         self._numbers = itertools.count(1)
 
@@ -59,14 +63,17 @@ class Desk:
         expires_at: datetime | None = None,
         models: Sequence[str] | None = None,
         secret: str | None = None,
+        **more: Any,
     ) -> int:
-        """Make a key of an account; return its id."""
+        """Make a key of an account, with `more` of its terms (`KeyTerms`); return its id."""
         secret = secret or make_key(os.urandom(32))
         owner = await self.accounts.show_by_id(account_id)
-        made = await self.accounts.create_key(
-            owner.name, digest=key_digest(secret), hint=key_hint(secret), name="", limit_nusd=limit_nusd,
-            models=models, expires_at=expires_at, actor="tests",
-        )  # fmt: skip
+        terms = KeyTerms(
+            spend_limit=limit_nusd, models=tuple(models) if models is not None else None, expires_at=expires_at, **more
+        )
+        made = await self.keys.create(
+            owner.name, digest=key_digest(secret), hint=key_hint(secret), terms=terms, actor="tests"
+        )
         return made.id
 
     async def ledger(self, **limits: int) -> PgLedger:

@@ -1,4 +1,4 @@
-"""Accounts are made once, credited once per id, and their statements name every movement."""
+"""Accounts are made once and credited once per id."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from minitoolai.core.inner_errors import AccountExists, AccountNotFound, CreditConflict
-from tests.storage.desk import Desk, ask, cost, new_id
+from tests.storage.desk import Desk, new_id
 
 
 async def test_an_account_is_made_once(desk: Desk) -> None:
@@ -54,25 +54,6 @@ async def test_an_id_of_another_credit_is_a_conflict(desk: Desk) -> None:
         await desk.accounts.credit("nobody", 5, credit_id="c2", transfer_id=new_id(), actor="tests")
     assert (await desk.accounts.show("b")).balance == 0
     await desk.clean()
-
-
-async def test_a_statement_names_every_movement_newest_first(desk: Desk) -> None:
-    """Credits in, captures out with their model; other accounts' are not in it."""
-    account, other = await desk.account(1000, "a"), await desk.account(700, "b")
-    key, other_key = await desk.key(account), await desk.key(other)
-    ledger = await desk.ledger()
-    requests = [ask(account, key, 300), ask(other, other_key, 300)]
-    for request in requests:
-        await ledger.hold(request)
-        await ledger.settle(cost(request.id, 120))
-    rows = await desk.accounts.statement("a", most=10)
-    assert [(row["kind"], row["model"], row["amount_nusd"]) for row in rows] == [
-        ("capture", "gpt-4o-mini", -120), ("credit", None, 1000),
-    ]  # fmt: skip
-    assert rows[0]["id"] == str(requests[0].id)
-    assert len(await desk.accounts.statement("a", most=1)) == 1
-    with pytest.raises(AccountNotFound):
-        await desk.accounts.statement("nobody", most=1)
 
 
 async def test_suspending_keeps_its_first_time_and_can_be_undone(desk: Desk) -> None:

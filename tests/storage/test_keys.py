@@ -30,7 +30,7 @@ async def test_a_key_is_found_with_all_that_a_call_needs(desk: Desk) -> None:
     expected = Principal(account, key, models, until, revoked=False, suspended=False)
     assert await keys.find(key_digest(SECRET)) == expected
     await desk.accounts.suspend("a", suspended=True, actor="tests")
-    await desk.accounts.revoke_key(key, actor="tests")
+    await desk.keys.revoke(key, actor="tests")
     assert await keys.find(key_digest(SECRET)) == Principal(account, key, models, until, revoked=True, suspended=True)
     plain = make_key(bytes(32))
     other = await desk.key(account, secret=plain)
@@ -52,7 +52,7 @@ async def test_changes_are_heard_at_once_and_after_a_gap(desk: Desk, monkeypatch
 
     try:
         await hear()  # it listens
-        await desk.accounts.revoke_key(key, actor="tests")
+        await desk.keys.revoke(key, actor="tests")
         await hear()
         await desk.accounts.suspend("a", suspended=True, actor="tests")
         await hear()
@@ -97,17 +97,17 @@ async def test_keys_are_made_listed_and_revoked(desk: Desk) -> None:
     other = await desk.account(0, "b")
     first = await desk.key(account, 500, models=["m"], secret=SECRET)
     second = await desk.key(other)
-    (view,) = await desk.accounts.keys("a")
-    assert (view.id, view.account, view.spend_limit, view.models) == (first, "a", 500, ("m",))
+    (view,) = await desk.keys.all("a")
+    assert (view.id, view.account, view.terms.spend_limit, view.terms.models) == (first, "a", 500, ("m",))
     assert (view.spent, view.held, view.revoked_at) == (0, 0, None)
-    assert [each.id for each in await desk.accounts.keys()] == [first, second]
-    revoked = await desk.accounts.revoke_key(first, actor="tests")
+    assert [each.id for each in await desk.keys.all()] == [first, second]
+    revoked = await desk.keys.revoke(first, actor="tests")
     assert revoked.revoked_at is not None
-    assert (await desk.accounts.revoke_key(first, actor="tests")).revoked_at == revoked.revoked_at
+    assert (await desk.keys.revoke(first, actor="tests")).revoked_at == revoked.revoked_at
     with pytest.raises(KeyNotFound):
-        await desk.accounts.revoke_key(999_999, actor="tests")
+        await desk.keys.revoke(999_999, actor="tests")
     with pytest.raises(AccountNotFound):
-        await desk.accounts.keys("nobody")
+        await desk.keys.all("nobody")
     rows = await desk.sql("SELECT k::text AS row FROM keys k UNION ALL SELECT a::text FROM audit a")
     assert not any(SECRET[4:-5] in row["row"] for row in rows)
     audit = [row["action"] for row in await desk.sql("SELECT action FROM audit ORDER BY id")]

@@ -77,7 +77,7 @@ async def test_who_may_not_hold(desk: Desk) -> None:
     account, other = await desk.account(1000, "a"), await desk.account(1000, "b")
     good = await desk.key(account)
     revoked = await desk.key(account)
-    await desk.accounts.revoke_key(revoked, actor="tests")
+    await desk.keys.revoke(revoked, actor="tests")
     expired = await desk.key(account, expires_at=datetime.now(UTC) - timedelta(seconds=1))
     later = await desk.key(account, expires_at=datetime.now(UTC) + timedelta(hours=1))
     foreign = await desk.key(other)

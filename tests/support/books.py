@@ -9,10 +9,12 @@ from typing import Any
 import asyncpg
 
 from minitoolai.core.access import KEY_BYTES, key_digest, key_hint, make_key
+from minitoolai.core.accounts import KeyTerms
 from minitoolai.core.money import parse_usd
 from minitoolai.services.metering import new_call_id
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.database import Database
+from minitoolai.storage.key_book import PgKeyBook
 from minitoolai.storage.verify import verify_ledger
 from tests.support.clients import PATIENCE_S, Caller, until
 
@@ -67,8 +69,9 @@ class Books:
         limit_usd: str | None = None,
         models: Sequence[str] | None = None,
         account: str | None = None,
+        **terms: Any,
     ) -> Caller:
-        """Make an account (or take `account`) and a key, without the time that commands take."""
+        """Make an account (or take `account`) and a key with `terms` (`KeyTerms`), without the time that commands take."""
         database = Database(self.url, pool_size=1)
         accounts = PgAccounts(database)
         name = account or f"caller-{new_call_id()}"
@@ -81,14 +84,12 @@ class Books:
                         name, parse_usd(credit_usd), credit_id=name, transfer_id=new_call_id(), actor="test"
                     )
             view = await accounts.show(name)
-            key = await accounts.create_key(
+            limit = parse_usd(limit_usd) if limit_usd is not None else None
+            key = await PgKeyBook(database).create(
                 name,
                 digest=key_digest(secret),
                 hint=key_hint(secret),
-                name="",
-                limit_nusd=parse_usd(limit_usd) if limit_usd is not None else None,
-                models=models,
-                expires_at=None,
+                terms=KeyTerms(spend_limit=limit, models=tuple(models) if models is not None else None, **terms),
                 actor="test",
             )
         finally:

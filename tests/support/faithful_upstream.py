@@ -1,6 +1,7 @@
 """A server that speaks OpenAI's API as published and keeps, call by call, what it would bill.
 
-What it says is decided in `faithful_chat`; here it is sent, whole or streamed, counted, delayed or made to fail.
+What it says is decided in `faithful_chat`; here it is sent, whole or streamed, counted, delayed or made to fail: the next
+calls by the server's own orders, one call by its `metadata` (`refuse`: "name=status …", `break_after`, `pause_s`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
+from minitoolai.core.chat_stream import delta_texts
 from minitoolai.core.tokens import count_text
 from tests.support.faithful_chat import CONTEXT_TOKENS, Answer, Refusal, answers, cached_tokens, check, prompt_text
 from tests.support.faithful_chat import prompt_tokens as count_prompt_tokens
@@ -43,16 +45,24 @@ class Call:
     billed: dict[str, Any] | None = None
     #: Completion tokens of a stream that were sent.
     sent_tokens: int = 0
+    #: What they say: content, names and arguments of tool calls.
+    sent_text: str = ""
     #: Whether the caller went before the reply had ended.
     left: bool = False
     #: Set when nothing more will change.
     ended: threading.Event = field(default_factory=threading.Event)
 
+    def order(self, name: str, usual: Any) -> Any:
+        """Return what the call's own `metadata` order, else what is usual."""
+        return (self.body.get("metadata") or {}).get(name, usual)
+
 
 class FaithfulUpstream:
     """The server."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "openai") -> None:
+        #: What a call's `metadata` calls it.
+        self.name = name
         self.calls: list[Call] = []
         #: What the next calls are refused with, one after the other.
         self.refusals: list[Refusal] = []
@@ -96,6 +106,7 @@ class FaithfulUpstream:
         try:
             if self.refusals:
                 raise self.refusals.pop(0)
+            _refuse(call.order("refuse", ""), self.name)
             if call.headers.get("authorization") != f"Bearer {KEY}":
                 raise Refusal(401, "Incorrect API key provided.", code="invalid_api_key")
             if request.path.endswith("/embeddings"):
@@ -127,7 +138,7 @@ class FaithfulUpstream:
         if body.get("stream"):
             call.billed = usage_of(prompt, reasoning, cached=cached, reasoning=reasoning)
             return await self._stream(request, call, head, choices, usage)
-        await asyncio.sleep(self.pause_s)
+        await asyncio.sleep(float(call.order("pause_s", self.pause_s)))
         call.billed = usage
         call.sent_tokens = usage["completion_tokens"]
         shown = [whole_choice(index, choice, body) for index, choice in enumerate(choices)]
@@ -141,18 +152,19 @@ class FaithfulUpstream:
         await reply.prepare(request)
         with_usage = bool((call.body.get("stream_options") or {}).get("include_usage"))
         assert call.billed is not None
-        frames = list(_frames(choices, call.body))
-        for number, (choice, tokens) in enumerate(frames):
-            if number == self.break_after:
+        break_after = call.order("break_after", self.break_after)
+        for number, (choice, tokens) in enumerate(_frames(choices, call.body)):
+            if break_after is not None and number == int(break_after):
                 assert request.transport is not None
                 request.transport.close()
                 return reply
             chunk = {**head, "object": "chat.completion.chunk", "choices": [choice]}
             await reply.write(_event({**chunk, "usage": None} if with_usage else chunk))
             call.sent_tokens += tokens
+            call.sent_text += "".join(delta_texts(chunk))
             call.billed["completion_tokens"] += tokens
             call.billed["total_tokens"] += tokens
-            await asyncio.sleep(self.pause_s)
+            await asyncio.sleep(float(call.order("pause_s", self.pause_s)))
         call.billed = usage
         if with_usage:
             await reply.write(_event({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage}))
@@ -184,6 +196,14 @@ class FaithfulUpstream:
         names = [*CONTEXT_TOKENS, *EMBEDDING_MODELS]
         data = [{"id": name, "object": "model", "created": 1686935002, "owned_by": "openai"} for name in names]
         return web.json_response({"object": "list", "data": data})
+
+
+def _refuse(orders: str, name: str) -> None:
+    """Raise the `Refusal` that a call orders of the server of that name."""
+    for order in orders.split():
+        who, _, status = order.partition("=")
+        if who == name:
+            raise Refusal(int(status), "As ordered.", kind="server_error", retry_after="1")
 
 
 def usage_of(prompt_tokens: int, completion_tokens: int, *, cached: int = 0, reasoning: int = 0) -> dict[str, Any]:

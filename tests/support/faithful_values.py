@@ -118,13 +118,13 @@ def describe_image(image: Mapping[str, Any]) -> str:
 def image_tokens(model: str, image: Mapping[str, Any]) -> int:
     """Return what an image costs in prompt tokens, by OpenAI's tiles or patches."""
     if model in PATCH_TOKENS:
-        return math.ceil(_patches(*_pixels(str(image["url"]))) * PATCH_TOKENS[model])
+        return math.ceil(round(_patches(*_pixels(str(image["url"]))) * PATCH_TOKENS[model], 6))
     once, tile = next(tokens for name, tokens in IMAGE_TOKENS.items() if model.startswith(name))
     if image.get("detail") == "low":
         return once
     width, height = _pixels(str(image["url"]))
     scale = min(1.0, 2048 / max(width, height), 768 / min(width, height))
-    return once + tile * math.ceil(width * scale / 512) * math.ceil(height * scale / 512)
+    return once + tile * math.ceil(round(width * scale / 512, 9)) * math.ceil(round(height * scale / 512, 9))
 
 
 def _patches(width: int, height: int) -> int:

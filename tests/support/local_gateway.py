@@ -12,6 +12,7 @@ import uvicorn
 
 from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.edge.protocol import LimitedProtocol
+from minitoolai.integrations.fetcher import PUBLIC, Reach
 from minitoolai.runtime.boot import GatewayBoot
 from minitoolai.runtime.settings import ModelSettings, OpenAIEngineSettings, ServerSettings, Settings
 from minitoolai.runtime.wiring import Gateway, build_gateway
@@ -46,33 +47,41 @@ async def local_gateway(
     upstream_url: str,
     *,
     engine: Mapping[str, Any] | None = None,
+    engines: Mapping[str, OpenAIEngineSettings] | None = None,
     server: Mapping[str, Any] | None = None,
     models: Mapping[str, ModelSettings] | None = None,
     environment: Mapping[str, str] | None = None,
+    pictures_socket: str = "/nonexistent",
+    reach: Reach = PUBLIC,
 ) -> AsyncIterator[LocalGateway]:
-    """A gateway that serves gpt-4o-mini and gpt-4o by the upstream; gpt-4.1 has no engine."""
+    """A gateway that serves gpt-4o-mini and gpt-4o by the upstream; gpt-4.1 has no engine. `engines`: further ones."""
     served = {name: ModelSettings(engine="up") for name in ("gpt-4o-mini", "gpt-4o")}
     settings = Settings(
         server=ServerSettings(**(server or {})),
-        engines={"up": OpenAIEngineSettings(base_url=upstream_url, **{"breaker_failures": 0, **(engine or {})})},
+        engines={
+            "up": OpenAIEngineSettings(base_url=upstream_url, **{"breaker_failures": 0, **(engine or {})}),
+            **(engines or {}),
+        },
         models={**served, **(models or {})},
     )
     boot = GatewayBoot(
         settings=settings,
         engines=dict(settings.engines),
         sockets={},
+        pictures_socket=pictures_socket,
         environment=dict(environment or {}),
         database_url=database_url,
         replay_key=bytes(32).hex(),
         listen_fd=-1,
         state_file="/nonexistent",
     )
-    inside = await build_gateway(boot)
+    inside = await build_gateway(boot, reach)
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as uvloop does: 40 ms a call on a kept connection
     uvicorn_server = _Server(
         uvicorn.Config(
-            inside.application, http=LimitedProtocol, loop="none", ws="none", lifespan="off", log_config=None,
-            access_log=False, server_header=False, timeout_graceful_shutdown=5,
+            inside.asgi, http=LimitedProtocol, loop="none", ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
         )
     )  # fmt: skip
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listener]))

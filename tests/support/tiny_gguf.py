@@ -14,6 +14,8 @@ TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+#: The same for a model that is told of tools.
+TOOL_TEMPLATE = "{% for t in tools or [] %}<|im_start|>system\n{{ t | tojson }}<|im_end|>\n{% endfor %}" + TEMPLATE
 MERGES = ("h e", "l l", "he ll", "hell o", "Ġ w", "o r", "Ġw or", "l d", "Ġwor ld")
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 #: Width, layers, heads, key-value heads, hidden width of the network.
@@ -27,12 +29,23 @@ def _byte_letters() -> list[str]:
     return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
 
 
-def make(path: Path, *, context_tokens: int = 8192, layers: int = LAYERS, seed: int = 0) -> Path:
-    """Write the model to `path` and return it. More `layers` make it slower, for tests that need time."""
+def make(
+    path: Path,
+    *,
+    context_tokens: int = 8192,
+    layers: int = LAYERS,
+    seed: int = 0,
+    template: str = TEMPLATE,
+    pooling: gguf.PoolingType | None = None,
+) -> Path:
+    """Write the model to `path` and return it. More `layers` make it slower, for tests that need time; with a `pooling`
+    it embeds."""
     tokens = [*_byte_letters(), *(merge.replace(" ", "") for merge in MERGES), *CONTROL]
     kinds = [gguf.TokenType.NORMAL] * (len(tokens) - len(CONTROL)) + [gguf.TokenType.CONTROL] * len(CONTROL)
     writer = gguf.GGUFWriter(str(path), "llama")
     _describe(writer, context_tokens, layers, len(tokens))
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
@@ -43,7 +56,7 @@ def make(path: Path, *, context_tokens: int = 8192, layers: int = LAYERS, seed: 
     writer.add_eos_token_id(len(tokens) - 1)
     writer.add_eot_token_id(len(tokens) - 1)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_chat_template(template)
     _add_tensors(writer, np.random.default_rng(seed), layers, len(tokens))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's chat completions, as faithful as its published examples, and does as it is told.
+"""A server that speaks OpenAI's chat and embeddings, as faithful as its published examples, and does as it is told.
 
 It keeps what it was asked and when each caller left, so that a test can hold the gateway to both.
 """
@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any
 
 from aiohttp import web
+
+from tests.support.faithful_values import as_base64
 
 Handler = Callable[[web.Request, "Asked"], Awaitable[web.StreamResponse]]
 
@@ -47,6 +49,7 @@ class Upstream:
     async def __aenter__(self) -> Upstream:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post("/v1/chat/completions", self._take)
+        application.router.add_post("/v1/embeddings", self._take)
         application.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -69,6 +72,8 @@ class Upstream:
 
     async def answer(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         """Answer as OpenAI would."""
+        if request.path.endswith("/embeddings"):
+            return web.json_response(embeddings(asked.body, self.prompt_tokens))
         if asked.body.get("stream"):
             return await self.stream(request, asked)
         await asyncio.sleep(self.pause_s)
@@ -130,6 +135,17 @@ _HEAD = {
     "id": "chatcmpl-B5qoZsT8kFDNJK3UyGLiJmjv6Pp90", "created": 1740734359, "model": "gpt-4o-mini-2024-07-18",
     "service_tier": "default", "system_fingerprint": "fp_06737a9306",
 }  # fmt: skip
+
+
+def embeddings(body: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """Return a reply with a vector of three numbers for each text."""
+    given = body["input"]
+    texts = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    numbers = [[0.25, -1.5, at] for at in range(len(texts))]
+    coded = [as_base64(each) for each in numbers] if body.get("encoding_format") == "base64" else numbers
+    data = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(coded)]
+    shown = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": data, "model": body["model"], "usage": shown}
 
 
 def chunk(delta: dict[str, Any], *, finish_reason: str | None = None, index: int = 0) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,6 +50,20 @@ def checked(fields: dict[str, Any], schema: type[Schema], *, integers: Iterable[
         return msgspec.convert(fields, schema)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
+
+
+def origin_of(path: str, origins: Mapping[str, str]) -> tuple[str, str]:
+    """Return what the nearest place at or above `path` was made from, and what is left of `path` below that place.
+
+    ("", `path`) where `origins` knows none. For bodies that are made of a caller's: errors name what the caller sent.
+    """
+    end = len(path)
+    while end > 0:
+        origin = origins.get(path[:end])
+        if origin is not None:
+            return origin, path[end:]
+        end = max(path.rfind(".", 0, end), path.rfind("[", 0, end))
+    return "", path
 
 
 def _depth(value: object) -> int:

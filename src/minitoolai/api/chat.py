@@ -22,7 +22,7 @@ def add_chat(routes: Routes, access: Access, chat: Chat, *, max_body_bytes: int)
 
 def _endpoint(surface: Surface, access: Access, chat: Chat, max_body_bytes: int) -> Endpoint:
     async def answer(exchange: Exchange) -> None:
-        principal = await access.identify(exchange.credentials, exchange.address)
+        principal = await exchange.principal(access)
         raw = await exchange.json_body(max_body_bytes)
         request, ignored = chat_request(decode_object(raw), len(raw), surface)
         await answer_chat(exchange, chat, principal, request, raw, ignored=ignored)

@@ -6,15 +6,17 @@ Other surfaces translate their own body into this one and are checked by the sam
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from minitoolai.api.bodies import checked
+from minitoolai.api.image_parts import ImagePart, check_number, image_input, picture_bytes
 from minitoolai.core.errors import InvalidValue
-from minitoolai.core.inference import MAX_CHOICES, PASSED_FIELDS, PRICED_FIELDS, READ_FIELDS, ChatRequest
+from minitoolai.core.image_urls import image_urls
+from minitoolai.core.inference import MAX_CHOICES, PASSED_FIELDS, PRICED_FIELDS, READ_FIELDS, ChatRequest, ImageInput
 
 #: Messages of one call at most: far above any conversation, below what makes validation slow.
 MAX_MESSAGES = 10_000
@@ -46,12 +48,6 @@ class RefusalPart(msgspec.Struct, tag_field="type", tag="refusal"):
     """A part of an assistant's message: its refusal."""
 
     refusal: str
-
-
-class ImagePart(msgspec.Struct, tag_field="type", tag="image_url"):
-    """A part of a message: an image."""
-
-    image_url: dict[str, Any]
 
 
 class ToolFunction(msgspec.Struct):
@@ -123,6 +119,7 @@ class ChatBody(msgspec.Struct):
 #: What goes to the engine: those that change the price only where the model has one for them (`services.bounds`).
 _KEPT = PASSED_FIELDS | {"service_tier", "web_search_options", "prediction"}
 _INTEGERS = ("max_completion_tokens", "max_tokens", "n", "top_logprobs", "seed")
+_PART_TYPE = re.compile(r"messages\[\d+\]\.content\[\d+\]\.type")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -130,10 +127,13 @@ def chat_request(fields: dict[str, Any], body_bytes: int, surface: Surface) -> t
     """Return the call that OpenAI's chat body `fields` asks for, and the names of fields that no engine takes,
     comma-separated. `body_bytes`: size of the JSON that the caller sent.
 
-    Raises `InvalidValue` with the field's path.
+    Raises `InvalidValue`, `InvalidImageUrl`, `ImageTooLarge` with the field's path.
     """
-    body = checked(fields, ChatBody, integers=_INTEGERS)
-    _check_messages(body.messages)
+    body = _checked(fields)
+    images = _check_messages(body.messages)
+    for _, image in image_urls(fields):
+        if image.get("detail", "auto") is None:
+            del image["detail"]  # the seed's callers may send null; not every upstream takes it
     _check_tools(body.tools or [], "tools")
     _check_audio(fields)
     limit = _limit(body)
@@ -142,31 +142,49 @@ def chat_request(fields: dict[str, Any], body_bytes: int, surface: Surface) -> t
     request = ChatRequest(
         model=body.model,
         body={name: value for name, value in fields.items() if name in _KEPT and value is not None},
-        body_bytes=body_bytes,
+        body_bytes=max(0, body_bytes - picture_bytes(images)),
         stream=stream,
         max_completion_tokens=limit,
         default_completion_tokens=surface.default_completion_tokens,
         choices=body.n or 1,
         include_usage=surface.seed or bool(options and options.include_usage),
         seed_fields=surface.seed,
+        images=tuple(images),
     )
-    unknown = fields.keys() - PASSED_FIELDS - READ_FIELDS - PRICED_FIELDS.keys()
-    shown = sorted(name for name in unknown if _FIELD_NAME.fullmatch(name))[:MOST_IGNORED_SHOWN]
-    return request, ", ".join(shown)
+    return request, shown_names(fields.keys() - PASSED_FIELDS - READ_FIELDS - PRICED_FIELDS.keys())
 
 
-def _check_messages(messages: list[Message]) -> None:
+def _checked(fields: dict[str, Any]) -> ChatBody:
+    try:
+        return checked(fields, ChatBody, integers=_INTEGERS)
+    except InvalidValue as error:
+        if _PART_TYPE.fullmatch(error.param or ""):
+            possible = "A part is 'text', 'image_url' or 'refusal'; audio and files are taken by no model of this server."
+            raise InvalidValue(param=error.param, why=f"{error.facts['why']} {possible}") from None
+        raise
+
+
+def shown_names(dropped: Iterable[str]) -> str:
+    """Return the names of dropped fields for `x-minitoolai-ignored`: those fit to be shown, comma-separated."""
+    return ", ".join(sorted(name for name in dropped if _FIELD_NAME.fullmatch(name))[:MOST_IGNORED_SHOWN])
+
+
+def _check_messages(messages: list[Message]) -> list[ImageInput]:
+    """Return the pictures of all messages."""
+    images: list[ImageInput] = []
     for index, message in enumerate(messages):
         param = f"messages[{index}].content"
         if message.content is None and not (message.role == "assistant"):
             raise InvalidValue(param=param, why=f"a message of role '{message.role}' needs text.")
         _check_tools(message.tool_calls or [], f"messages[{index}].tool_calls")
         if isinstance(message.content, list):
-            for part, content in enumerate(message.content):
-                if isinstance(content, ImagePart):
-                    raise InvalidValue(
-                        param=f"{param}[{part}]", why="no model of this server reads images. Send text parts only."
-                    )
+            images += [
+                image_input(content, message.role, f"{param}[{part}]")
+                for part, content in enumerate(message.content)
+                if isinstance(content, ImagePart)
+            ]
+    check_number(images)
+    return images
 
 
 def _check_tools(tools: Sequence[Tool | ToolCall], param: str) -> None:

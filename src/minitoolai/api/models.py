@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from minitoolai.core.catalog import Catalog, ChatModel
+from minitoolai.api.messages_models import asks_as_anthropic, model_info, model_page
+from minitoolai.core.catalog import Catalog, ChatModel, Model
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange
 from minitoolai.services.access import Access, check_model
@@ -21,27 +22,32 @@ def add_models(routes: Routes, access: Access, catalog: Catalog) -> None:
     """Add both routes."""
 
     async def models(exchange: Exchange) -> None:
-        principal = await access.identify(exchange.credentials, exchange.address)
+        anthropic = asks_as_anthropic(exchange)
+        principal = await exchange.principal(access)
         allowed = [m for m in catalog.served() if principal.models is None or m.id in principal.models]
-        await exchange.reply(200, _encode({"object": "list", "data": [_shown(model) for model in allowed]}))
+        page = {"object": "list", "data": [_shown(model) for model in allowed]}
+        await exchange.reply(200, _encode(model_page(allowed) if anthropic else page))
 
     async def one(exchange: Exchange) -> None:
-        principal = await access.identify(exchange.credentials, exchange.address)
-        model = catalog.chat_model(exchange.path.removeprefix("/v1/models/"))
+        anthropic = asks_as_anthropic(exchange)
+        principal = await exchange.principal(access)
+        model = catalog.model(exchange.path.removeprefix("/v1/models/"))
         check_model(principal, model)
-        await exchange.reply(200, _encode(_shown(model)))
+        await exchange.reply(200, _encode(model_info(model) if anthropic else _shown(model)))
 
     routes.add("GET", "/v1/models", models)
     routes.add("GET", "/v1/models/", one)
 
 
-def _shown(model: ChatModel) -> dict[str, Any]:
+def _shown(model: Model) -> dict[str, Any]:
+    chat = model if isinstance(model, ChatModel) else None
     return {
         "id": model.id,
         "object": "model",
         "created": _UNKNOWN_DATE,
         "owned_by": "minitoolai",
         "served_by": "starter" if model.starter else model.engine,
+        "type": "chat" if chat else "embedding",
         "context_tokens": model.context_tokens,
-        "max_completion_tokens": model.max_completion_tokens,
+        "max_completion_tokens": chat.max_completion_tokens if chat else None,
     }

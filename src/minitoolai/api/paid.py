@@ -17,7 +17,7 @@ from minitoolai.core.inference import ChatRequest
 from minitoolai.core.inner_errors import InvalidAmount
 from minitoolai.core.ledger import Rates, Repeatable
 from minitoolai.core.money import format_usd, parse_usd
-from minitoolai.core.sse import frame_data
+from minitoolai.core.sse import SseError, frame_data
 from minitoolai.edge.exchange import REPLAYED, EventStream, Exchange, Headers
 from minitoolai.edge.statuses import rate_headers
 from minitoolai.services.chat import Chat
@@ -77,10 +77,11 @@ async def answer_chat(
     headers: Headers = [(b"x-minitoolai-ignored", ignored.encode())] if ignored else []
     if request.stream:
         stream = exchange.event_stream(headers)
-        await chat.stream(principal, exchange.call_id, request, stream if shape is None else Translated(stream, shape))
+        sink = stream if shape is None else Translated(stream, shape)
+        await chat.stream(principal, exchange.call_id, request, sink, exchange.facts)
         await stream.end()
         return
-    reply = await chat.whole(principal, exchange.call_id, request)
+    reply = await chat.whole(principal, exchange.call_id, request, exchange.facts)
     headers += cost_headers(reply.cost_nusd, reply.balance_nusd, reply.rates)
     if reply.replayed:
         headers.append(REPLAYED)
@@ -148,7 +149,7 @@ class Translated:
         self._stream.keep_alive()
 
     async def write(self, frames: bytes) -> None:
-        """Translate whole frames and send what comes of them."""
+        """Translate whole frames and send what comes of them. Raises `SseError` when one is no JSON."""
         out = b"".join([self._frame(frame + b"\n\n") for frame in frames.split(b"\n\n") if frame])
         if out:
             await self._stream.write(out)
@@ -159,5 +160,8 @@ class Translated:
             return b""
         if data == b"[DONE]":
             return self._events.done()
-        chunk = _decode(data)
+        try:
+            chunk = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise SseError("a frame is not JSON") from error
         return self._events.error(chunk["error"]) if chunk.get("error") else self._events.chunk(chunk)

@@ -1,4 +1,4 @@
-"""`python -m minitoolai.children.llama`: one chat model, served by llama.cpp's own server over a Unix socket.
+"""`python -m minitoolai.children.llama`: one model that chats or embeds, by llama.cpp's own server, over a Unix socket.
 
 Boot document (one JSON line on standard input, which then stays open as the lifeline): see `Boot`.
 Events on standard output: `progress` (`fraction`: how much of the file has been paged in; llama.cpp's binding has no
@@ -50,6 +50,8 @@ ENGINE_VARIABLES = ("LLAMA_", "AIP_")
 HTTP_THREADS = 64
 #: What is no picture goes to an ffprobe found in PATH, unless a folder is named: there is none in this one.
 NO_FOLDER = "/dev/null"
+#: How a text's tokens become one vector, as GGUF files number it: mean, first, last. 0 is none, 4 makes rerankers.
+POOLINGS = (1, 2, 3)
 #: No comment lines in silent streams: the gateway writes its own, and these would not begin before the first token.
 SSE_PING_S = -1
 
@@ -74,6 +76,8 @@ class Boot:
     mmproj_path: str | None = None
     #: A Jinja template in place of the file's own.
     chat_template: str | None = None
+    #: Whether it turns texts into vectors; it does not chat then.
+    embeddings: bool = False
 
     @classmethod
     def parse(cls, line: bytes) -> Boot:
@@ -103,10 +107,22 @@ class Boot:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
                 raise ValueError(f"{name} must be a positive integer or null")
+        if type(self.embeddings) is not bool:
+            raise ValueError("embeddings must be true or false")
         if type(self.parallel) is not int or not 1 <= self.parallel <= MAX_PARALLEL:
             raise ValueError(f"parallel must be an integer from 1 to {MAX_PARALLEL}")
         if not self.socket.endswith(".sock") or len(os.fsencode(self.socket)) >= MAX_SOCKET_PATH_BYTES:
             raise ValueError(f"socket must end in .sock and be shorter than {MAX_SOCKET_PATH_BYTES} bytes")
+
+
+def check_pooling(header: gguf_header.Header) -> None:
+    """Raise `BootError` (`model_invalid`) for a file that does not say how a text's tokens become one vector."""
+    if header.of_architecture("pooling_type") not in POOLINGS:
+        raise BootError(
+            "model_invalid",
+            "The model file names no pooling, so it is not an embedding model. Use one that is, or let it chat: remove "
+            "embeddings = true.",
+        )
 
 
 def available_bytes() -> int | None:
@@ -174,7 +190,12 @@ def parameters(x: Any, boot: Boot, context_tokens: int) -> Any:
     if boot.chat_template:
         p.chat_template = boot.chat_template
     p.warmup = True
-    if not boot.mmproj_path and not on_gpu(x):  # a picture's tokens may have to fit into one batch
+    if boot.embeddings:
+        p.embedding = True
+        p.n_batch = p.n_ubatch = context_tokens  # a text is read at once
+        # With a cache for each slot, texts that are read side by side are cut apart and pooled from their last pieces.
+        p.kv_unified = True
+    elif not boot.mmproj_path and not on_gpu(x):  # a picture's tokens may have to fit into one batch
         p.n_batch = p.n_ubatch = CPU_BATCH_TOKENS
     p.n_threads_http = HTTP_THREADS
     p.verbosity = 1  # errors; one level up it warns at every request whose prompt is cached
@@ -205,6 +226,8 @@ def start(boot: Boot, report: Report) -> tuple[Any, dict[str, Any]]:
     header = gguf_header.read(Path(boot.model_path))
     if boot.mmproj_path:
         gguf_header.read(Path(boot.mmproj_path), "vision projector (mmproj)")
+    if boot.embeddings:
+        check_pooling(header)
     context_tokens = context_of(boot, header)
     free = available_bytes()
     check_memory(header, context_tokens, boot.parallel, free)

@@ -6,8 +6,13 @@ import argparse
 
 from minitoolai.cli.context import CommandFailed, Commands, Context, common, moment, positive, table
 from minitoolai.core.money import format_usd
+from minitoolai.core.reports import Period, Scope
 from minitoolai.storage.accounts import PgAccounts
+from minitoolai.storage.statement import PgStatement
 from minitoolai.storage.verify import verify_ledger
+
+#: Movements shown at most: what a terminal's owner can still read.
+MOST_MOVEMENTS = 1_000_000
 
 
 def add_to(commands: Commands) -> None:
@@ -39,16 +44,18 @@ async def _verify(context: Context, options: argparse.Namespace) -> None:
 
 async def _statement(context: Context, options: argparse.Namespace) -> None:
     async with context.database() as database:
-        movements = await PgAccounts(database).statement(options.name, most=options.most)
+        account = await PgAccounts(database).show(options.name)
+        statement, scope = PgStatement(database), Scope(account.id, None)
+        movements = await statement.entries(scope, Period(), after=None, limit=min(options.most, MOST_MOVEMENTS))
     shown = [
         {
-            "at": moment(row["at"]),
-            "kind": row["kind"],
-            "id": row["id"],
-            "model": row["model"],
-            "amount": format_usd(row["amount_nusd"]),
+            "at": moment(entry.at),
+            "kind": entry.kind.name.lower(),
+            "id": str(entry.id),
+            "model": entry.model,
+            "amount": format_usd(entry.amount),
         }
-        for row in movements
+        for entry in movements.rows
     ]
     rows = [("AT", "KIND", "AMOUNT", "MODEL", "ID")]
     rows += [(str(r["at"]), str(r["kind"]), str(r["amount"]), str(r["model"] or ""), str(r["id"])) for r in shown]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from minitoolai.cli.context import Commands, Context, common, table
+from minitoolai.core.catalog import ChatModel
 from minitoolai.core.money import format_usd
 from minitoolai.runtime.catalogue import models_of
 
@@ -20,11 +21,12 @@ async def _run(context: Context, options: argparse.Namespace) -> None:
     shown = [
         {
             "id": model.id,
+            "kind": "chat" if isinstance(model, ChatModel) else "embedding",
             "engine": model.engine,
             "input_usd_per_1m": format_usd(model.prices.input_nusd_per_1m),
             "output_usd_per_1m": format_usd(model.prices.output_nusd_per_1m),
             "context_tokens": model.context_tokens,
-            "max_completion_tokens": model.max_completion_tokens,
+            "max_completion_tokens": model.max_completion_tokens if isinstance(model, ChatModel) else None,
             "aliases": list(model.aliases),
         }
         for model in models

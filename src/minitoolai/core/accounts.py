@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +32,59 @@ class CreditAnswer:
     account: AccountView
 
 
+class LimitReset(StrEnum):
+    """When a key's limit begins anew, in UTC."""
+
+    NEVER = "never"
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTerms:
+    """What an operator lets a key do."""
+
+    name: str = ""
+    #: The most that it may spend in a period, in nano-dollars; None: no limit.
+    spend_limit: int | None = None
+    limit_reset: LimitReset = LimitReset.NEVER
+    #: Ids of the models it may use; None: all.
+    models: tuple[str, ...] | None = None
+    expires_at: datetime | None = None
+    #: Networks it may be used from ("203.0.113.0/24"); None: anywhere.
+    addresses: tuple[str, ...] | None = None
+    #: None: the server's defaults.
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    #: Whether it sees the whole account's usage and statement, not only its own.
+    owner: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class KeyView:
     """A key without its secret; amounts in nano-dollars."""
 
     id: int
     account: str
-    name: str
     hint: str
-    spend_limit: int | None
+    terms: KeyTerms
+    #: Over its whole life.
     spent: int
+    #: Since its limit last began anew.
+    spent_in_period: int
+    #: When that happens next; None: never.
+    resets_at: datetime | None
     held: int
-    models: tuple[str, ...] | None
-    expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
     created_at: datetime
+
+    @property
+    def remaining(self) -> int | None:
+        """What it may still spend in this period beside what is held; None: it has no limit."""
+        if self.terms.spend_limit is None:
+            return None
+        return max(self.terms.spend_limit - self.spent_in_period - self.held, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Self, TypeVar
 
-from minitoolai.core.errors import ModelNotFound, NoEngine
+from minitoolai.core.errors import InvalidValue, ModelNotFound, NoEngine
 from minitoolai.core.money import parse_usd
 from minitoolai.core.pricing import TokenPrices
 
@@ -22,35 +23,25 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatModel:
-    """One chat model of the catalogue."""
+class Model:
+    """What every model of the catalogue has: its name, its prices, and the engines that serve it."""
 
     id: str
     prices: TokenPrices
-    #: Tokens of prompt and completion together that the model can hold.
+    #: Tokens that the model can hold: of prompt and completion together, or of each text that it embeds.
     context_tokens: int
-    #: Completion tokens per choice at most.
-    max_completion_tokens: int
+    _: KW_ONLY
     #: Name of the engine that serves it; None: no engine is configured for it.
     engine: str | None = None
     #: Its name at the engine; None: the same.
     upstream: str | None = None
     aliases: tuple[str, ...] = ()
-    #: Whether its tokens are those of OpenAI's o200k_base, which the gateway can count.
-    o200k: bool = False
     #: Whether the small local starter model stands in for it (sandbox).
     starter: bool = False
     #: Further engines, tried while no byte has reached the caller.
     others: tuple[Route, ...] = ()
     #: Weight of `engine` among them; None: `engine` and `others` are tried in their order.
     weight: int | None = None
-    #: Whether it sees pictures, and by which rule of `core/images` their tokens are counted.
-    vision: bool = False
-    image_rule: str | None = None
-    #: Prices of the provider's service tiers beside its usual one.
-    tiers: Mapping[str, TokenPrices] = field(default_factory=dict)
-    #: What a call with `web_search_options` costs beside its tokens, in nano-dollars; None: it may not be used.
-    web_search_nusd: int | None = None
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -59,20 +50,49 @@ class ChatModel:
             return ()
         return (Route(self.engine, self.upstream, 1 if self.weight is None else self.weight), *self.others)
 
-    def by(self, route: Route) -> ChatModel:
+    def by(self, route: Route) -> Self:
         """Return the model as it is at one of its routes."""
         if not self.others:
             return self
         return replace(self, engine=route.engine, upstream=route.upstream, others=())
 
-    def prices_at(self, tier: str | None) -> TokenPrices:
-        """Return the prices at a service tier; the usual ones where it has none of its own."""
-        return self.tiers.get(tier, self.prices) if tier is not None else self.prices
-
     @property
     def upstream_id(self) -> str:
         """The model's name at its engine."""
         return self.upstream or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class ChatModel(Model):
+    """One chat model of the catalogue."""
+
+    #: Completion tokens per choice at most.
+    max_completion_tokens: int
+    _: KW_ONLY
+    #: Whether its tokens are those of OpenAI's o200k_base, which the gateway can count.
+    o200k: bool = False
+    #: Whether it sees pictures, and by which rule of `core/images` their tokens are counted.
+    vision: bool = False
+    image_rule: str | None = None
+    #: Prices of the provider's service tiers beside its usual one.
+    tiers: Mapping[str, TokenPrices] = field(default_factory=dict)
+    #: What a call with `web_search_options` costs beside its tokens, in nano-dollars; None: it may not be used.
+    web_search_nusd: int | None = None
+
+    def prices_at(self, tier: str | None) -> TokenPrices:
+        """Return the prices at a service tier; the usual ones where it has none of its own."""
+        return self.tiers.get(tier, self.prices) if tier is not None else self.prices
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel(Model):
+    """One model that turns texts into vectors. It writes no tokens: only its input has a price."""
+
+    _: KW_ONLY
+    #: Numbers of a vector where the caller does not say; None: it is not known.
+    dimensions: int | None = None
+    #: Whether its tokens are those of OpenAI's cl100k_base, which the gateway can count.
+    cl100k: bool = False
 
 
 def _seed_model(name: str, input_usd: str, output_usd: str, context: int, longest: int, dated: str) -> ChatModel:
@@ -91,12 +111,26 @@ SEED_CHAT_MODELS: tuple[ChatModel, ...] = (
 )
 
 
+def _embedding_model(name: str, input_usd: str, dimensions: int) -> EmbeddingModel:
+    return EmbeddingModel(name, TokenPrices(parse_usd(input_usd), 0), 8192, dimensions=dimensions, cl100k=True)
+
+
+#: OpenAI's embedding models at its own prices, with the longest text and the dimensions that it documents
+#: (https://platform.openai.com/docs/models/text-embedding-3-small, https://platform.openai.com/docs/guides/embeddings).
+EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
+    _embedding_model("text-embedding-3-small", "0.02", 1536),
+    _embedding_model("text-embedding-3-large", "0.13", 3072),
+)
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
 class Catalog:
     """All models of one server, found by id or alias."""
 
-    def __init__(self, models: Iterable[ChatModel]) -> None:
-        self._by_id: dict[str, ChatModel] = {}
-        self._by_name: dict[str, ChatModel] = {}
+    def __init__(self, models: Iterable[Model]) -> None:
+        self._by_id: dict[str, Model] = {}
+        self._by_name: dict[str, Model] = {}
         for model in models:
             self._by_id[model.id] = model
         for model in self._by_id.values():
@@ -104,8 +138,8 @@ class Catalog:
                 self._by_name.setdefault(alias, model)
         self._by_name.update(self._by_id)
 
-    def chat_model(self, name: str) -> ChatModel:
-        """Return the chat model called `name`. Raises `ModelNotFound`, or `NoEngine` where nothing serves it."""
+    def model(self, name: str) -> Model:
+        """Return the model called `name`. Raises `ModelNotFound`, or `NoEngine` where nothing serves it."""
         model = self._by_name.get(name)
         if model is None:
             raise ModelNotFound(param="model", model=name)
@@ -113,21 +147,36 @@ class Catalog:
             raise NoEngine(param="model", model=name, retry_after_s=60)
         return model
 
+    def chat_model(self, name: str) -> ChatModel:
+        """Return the chat model called `name`. Raises as `model`, and `InvalidValue` where it does not chat."""
+        model = self.model(name)
+        if not isinstance(model, ChatModel):
+            raise InvalidValue(param="model", why=f"'{name}' embeds texts. Use it in /v1/embeddings, or name a chat model.")
+        return model
+
+    def embedding_model(self, name: str) -> EmbeddingModel:
+        """Return the embedding model called `name`. Raises as `model`, and `InvalidValue` where it does not embed."""
+        model = self.model(name)
+        if not isinstance(model, EmbeddingModel):
+            raise InvalidValue(param="model", why=f"'{name}' does not embed texts. Name an embedding model.")
+        return model
+
     def ids(self) -> list[str]:
         """Return the ids of all models, in order."""
         return list(self._by_id)
 
-    def served(self) -> list[ChatModel]:
+    def served(self) -> list[Model]:
         """Return the models that have an engine, in order."""
         return [model for model in self._by_id.values() if model.engine is not None]
 
 
-def served_by(models: Iterable[ChatModel], engine: str, *, starter: bool = False) -> Iterable[ChatModel]:
-    """Yield `models`, those without an engine of their own given `engine`."""
+def served_by(models: Iterable[Model], engine: str, *, starter: bool = False) -> Iterable[Model]:
+    """Yield `models`, those without an engine of their own given `engine`; the starter stands in for chat models only."""
     for model in models:
-        yield model if model.engine else replace(model, engine=engine, starter=starter)
+        chats = isinstance(model, ChatModel)
+        yield model if model.engine or (starter and not chats) else replace(model, engine=engine, starter=starter)
 
 
-def by_id(models: Iterable[ChatModel]) -> Mapping[str, ChatModel]:
+def by_id(models: Iterable[AnyModel]) -> Mapping[str, AnyModel]:
     """Return `models` by their ids."""
     return {model.id: model for model in models}

@@ -1,4 +1,8 @@
-"""Temporary."""
+"""A chat stream put together into one `chat.completion`, and such a reply as the shortest stream, sans I/O.
+
+Both know each field that OpenAI's streams carry in parts; what else a delta has is kept as it came last. Left out are
+`usage`, which the gateway tells itself, and `audio`, which no model of this server speaks.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +11,154 @@ from typing import Any
 
 import msgspec
 
+from minitoolai.core.chat_stream import with_seed_fields
 from minitoolai.core.sse import event, frame_data
+
+#: What a chunk and a whole reply have in common beside their choices.
+_HEAD = ("id", "created", "model", "service_tier", "system_fingerprint")
+#: Fields of a delta that are text, sent in parts.
+_TEXTS = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+#: Fields of a delta that are put together by rules of their own, or not at all.
+_OTHERS = frozenset({"role", "tool_calls", "function_call", "annotations", "audio"})
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Assembly:
+    """The chunks of one stream, as they come. What does not have OpenAI's shape is passed over."""
+
+    def __init__(self) -> None:
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, _Choice] = {}
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        """Take the next chunk in."""
+        for name in _HEAD:
+            if name in chunk and (chunk[name] is not None or name not in self._head):
+                self._head[name] = chunk[name]
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                index = choice.get("index")
+                self._choices.setdefault(index if isinstance(index, int) else 0, _Choice()).add(choice)
+
+    def completion(self) -> dict[str, Any]:
+        """Return the reply so far, without `usage`."""
+        return {
+            "id": self._head.get("id"),
+            "object": "chat.completion",
+            **{name: value for name, value in self._head.items() if name != "id"},
+            "choices": [{"index": index, **choice.whole()} for index, choice in sorted(self._choices.items())],
+        }
+
+
+class _Choice:
+    """One choice of a stream."""
+
+    def __init__(self) -> None:
+        self._message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
+        self._tool_calls: dict[int, dict[str, Any]] = {}
+        self._logprobs: dict[str, Any] | None = None
+        self._finish_reason: str | None = None
+
+    def add(self, choice: dict[str, Any]) -> None:
+        """Take its part of a chunk in."""
+        self._finish_reason = choice.get("finish_reason") or self._finish_reason
+        if isinstance(choice.get("logprobs"), dict):
+            self._logprobs = self._logprobs or {}
+            for name, tokens in choice["logprobs"].items():
+                _extend(self._logprobs, name, tokens)
+        delta = choice.get("delta")
+        for name, value in delta.items() if isinstance(delta, dict) else ():
+            if name in _TEXTS:
+                _append(self._message, name, value)
+            elif name == "annotations":
+                _extend(self._message, name, value)
+            elif name == "tool_calls":
+                for part in value if isinstance(value, list) else ():
+                    self._add_tool_call(part)
+            elif name == "function_call" and isinstance(value, dict):
+                _call_function(self._message.setdefault(name, {"name": "", "arguments": ""}), value)
+            elif name not in _OTHERS:
+                self._message[name] = value
+
+    def _add_tool_call(self, part: object) -> None:
+        """Take a part of a tool call in; one without an index begins a call with its id, and else goes on with the last."""
+        if not isinstance(part, dict):
+            return
+        index = part.get("index")
+        if not isinstance(index, int):
+            index = len(self._tool_calls) if part.get("id") or not self._tool_calls else max(self._tool_calls)
+        call = self._tool_calls.setdefault(index, {"id": "", "type": "function"})
+        for name, value in part.items():
+            if isinstance(value, dict):  # `function`, or `custom`: a name, and its input in parts
+                _call_function(call.setdefault(name, {}), value)
+            elif name != "index" and value:
+                call[name] = value
+
+    def whole(self) -> dict[str, Any]:
+        """Return the choice without its index. A message that has nothing to say says the empty text."""
+        message = dict(self._message)
+        if self._tool_calls:
+            message["tool_calls"] = [call for _, call in sorted(self._tool_calls.items())]
+        elif message["content"] is None and message["refusal"] is None and "function_call" not in message:
+            message["content"] = ""
+        return {"message": message, "logprobs": self._logprobs, "finish_reason": self._finish_reason}
+
+
+def _append(into: dict[str, Any], name: str, text: object) -> None:
+    """Append a part of a text; null where none came."""
+    if isinstance(text, str):
+        into[name] = (into.get(name) or "") + text
+    else:
+        into.setdefault(name, None)
+
+
+def _extend(into: dict[str, Any], name: str, items: object) -> None:
+    """Append a part of a list; null where none came."""
+    if isinstance(items, list):
+        into[name] = (into.get(name) or []) + items
+    else:
+        into.setdefault(name, None)
+
+
+def _call_function(into: dict[str, Any], part: dict[str, Any]) -> None:
+    """Append the parts of a function's name and arguments."""
+    for name, text in part.items():
+        if isinstance(text, str):
+            into[name] = into.get(name, "") + text
 
 
 def assemble(frames: Iterable[bytes]) -> dict[str, Any]:
-    head: dict[str, Any] = {}
-    choices: dict[int, dict[str, Any]] = {}
+    """Return whole frames of a stream as the `chat.completion` that they tell, without `usage`."""
+    assembly = Assembly()
     for frame in b"".join(frames).split(b"\n\n"):
-        if not frame.startswith(b"data: {"):
-            continue
-        chunk = msgspec.json.decode(frame_data(frame + b"\n\n"))
-        head = chunk
-        for choice in chunk["choices"]:
-            own = choices.setdefault(choice.get("index", 0), {"content": None, "finish": None})
-            if choice["delta"].get("content"):
-                own["content"] = (own["content"] or "") + choice["delta"]["content"]
-            own["finish"] = choice.get("finish_reason") or own["finish"]
-    return {
-        "id": head.get("id"),
-        "object": "chat.completion",
-        "created": head.get("created"),
-        "model": head.get("model"),
-        "choices": [
-            {"index": i, "message": {"role": "assistant", "content": c["content"]}, "finish_reason": c["finish"]}
-            for i, c in sorted(choices.items())
-        ],
-    }
+        try:
+            chunk = _decode(frame_data(frame + b"\n\n"))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue  # a comment, or the end
+        if isinstance(chunk, dict):
+            assembly.add(chunk)
+    return assembly.completion()
 
 
-def as_stream(body: dict[str, Any]) -> list[bytes]:
-    head = {"id": body["id"], "object": "chat.completion.chunk", "created": body["created"], "model": body["model"]}
-    out = []
+def as_stream(body: dict[str, Any], *, seed_fields: bool) -> list[bytes]:
+    """Return a `chat.completion` as frames: for each choice one with all it says and one with its end; no usage chunk.
+
+    `seed_fields`: with all the fields of the seed document's sample.
+    """
+    head = {name: body[name] for name in ("id", "object", *_HEAD[1:]) if name in body} | {"object": "chat.completion.chunk"}
+    parts = []
     for choice in body["choices"]:
-        out.append(
-            event({**head, "choices": [{"index": choice["index"], "delta": choice["message"], "finish_reason": None}]})
-        )
-        out.append(
-            event({**head, "choices": [{"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}]})
-        )
-    return out
+        said = {"delta": _delta(choice["message"]), "logprobs": choice.get("logprobs"), "finish_reason": None}
+        ended = {"delta": {}, "logprobs": None, "finish_reason": choice.get("finish_reason")}
+        parts += [{"index": choice.get("index", 0), **part} for part in (said, ended)]
+    chunks: list[dict[str, Any]] = [{**head, "choices": [part]} for part in parts]
+    return [event(with_seed_fields(chunk) if seed_fields else chunk) for chunk in chunks]
+
+
+def _delta(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message as the one delta that says all of it."""
+    if not message.get("tool_calls"):
+        return message
+    return {**message, "tool_calls": [{"index": index, **call} for index, call in enumerate(message["tool_calls"])]}

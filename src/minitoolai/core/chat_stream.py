@@ -136,7 +136,7 @@ class ChatScanner:
         if self._seed_fields is None:
             self._seed_fields = not _has_seed_fields(chunk)
         if self._seed_fields:
-            return event(_with_seed_fields(chunk))
+            return event(with_seed_fields(chunk))
         # Usage beside choices is the engine's word to us: the caller is told once, with the cost.
         return event({**chunk, "usage": None}) if chunk.get("usage") else frame
 
@@ -219,7 +219,7 @@ def _has_seed_fields(chunk: dict[str, Any]) -> bool:
     return "service_tier" in chunk and "system_fingerprint" in chunk and "usage" in chunk and "logprobs" in choice
 
 
-def _with_seed_fields(chunk: dict[str, Any]) -> dict[str, Any]:
+def with_seed_fields(chunk: dict[str, Any]) -> dict[str, Any]:
     """Return `chunk` with the fields of the seed document's sample, in its order."""
     return {
         "id": chunk.get("id"),

@@ -88,6 +88,11 @@ class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
 
 
+class TextTooLong(ContextLengthExceeded):
+    """The text at '{param}' has {prompt_tokens} tokens, more than the {context_tokens} that the model '{model}' can
+    embed. Shorten it, or split it and embed the parts."""
+
+
 class InvalidImageUrl(InvalidRequest):
     """The image at '{param}' cannot be had: {why} Send an https URL that anyone can open, or the picture itself as a
     data: URL."""
@@ -113,7 +118,7 @@ class InvalidApiKey(ApiError):
 
 class InsufficientCredit(ApiError):
     """This call has to set aside {needed} USD and {available} USD are available on the account. Top up, or send a
-    smaller max_completion_tokens or shorter messages."""
+    shorter prompt or a smaller max_completion_tokens."""
 
     type = "insufficient_quota"
     code = "insufficient_credit"
@@ -121,12 +126,12 @@ class InsufficientCredit(ApiError):
 
 class KeyLimitReached(InsufficientCredit):
     """This call has to set aside {needed} USD and this key may still spend {available} USD. Raise the key's limit, use
-    another key, or send a smaller max_completion_tokens."""
+    another key, or send a shorter prompt or a smaller max_completion_tokens."""
 
 
 class CostCapExceeded(InsufficientCredit):
     """This call may cost up to {needed} USD, more than the {cap} USD that x-max-cost allows. Raise the cap, or send a
-    smaller max_completion_tokens or shorter messages."""
+    shorter prompt or a smaller max_completion_tokens."""
 
 
 class PermissionDenied(ApiError):
@@ -144,6 +149,15 @@ class AddressNotAllowed(PermissionDenied):
     """This key may not be used from your address. Call from one of the key's addresses, or use another key."""
 
 
+class OthersCalls(PermissionDenied):
+    """This key sees its own calls only. Omit '{param}', or use a key of the account's owner."""
+
+
+class MetricsNotAllowed(PermissionDenied):
+    """Metrics are for programs on this machine. From elsewhere send the header "Authorization: Bearer …" with the token
+    that the server's operator set (metrics_token_env)."""
+
+
 class AccountSuspended(PermissionDenied):
     """This account is suspended. Write to the operator of this server."""
 
@@ -158,6 +172,10 @@ class ModelNotFound(NotFound):
     """The model '{model}' does not exist. GET /v1/models lists the models of this server."""
 
     code = "model_not_found"
+
+
+class ResponseNotStored(NotFound):
+    """This server stores no responses. Keep the reply of POST /v1/responses, and send its items again in input."""
 
 
 # -- 405, 408, 409, 413, 415, 422, 431 --------------------------------------------------------------------------
@@ -244,7 +262,7 @@ class KeyRequestsLimited(KeyRateLimited):
 
 class KeyTokensLimited(KeyRateLimited):
     """This key may use {limit} tokens a minute, {left} are left, and this call may use {needed}. Wait as Retry-After
-    says, then repeat; or send a smaller max_completion_tokens or shorter messages."""
+    says, then repeat; or send a shorter prompt or a smaller max_completion_tokens."""
 
 
 class ServerError(ApiError):
@@ -258,6 +276,10 @@ class UpstreamError(ApiError):
 
     type = "server_error"
     code = "upstream_error"
+
+
+class EngineLacksModel(UpstreamError):
+    """The model '{model}' failed to answer. Nothing more is charged; use another model, or repeat the call later."""
 
 
 class UpstreamTimeout(ApiError):

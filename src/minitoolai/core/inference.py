@@ -64,6 +64,8 @@ class ImageInput:
     url: str
     #: `auto`, `low` or `high`.
     detail: str
+    #: Width and height, where the picture itself came with the call.
+    pixels: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

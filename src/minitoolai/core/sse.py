@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 #: A frame larger than this is a fault of the engine: nothing an engine streams comes near it.
@@ -20,6 +23,11 @@ class SseError(Exception):
 def event(data: object) -> bytes:
     """Return one frame whose data is `data` as JSON."""
     return b"data: " + _encode(data) + b"\n\n"
+
+
+def typed_event(data: Mapping[str, Any]) -> bytes:
+    """Return one frame of an event that is called by its data's `type`."""
+    return b"event: " + str(data["type"]).encode() + b"\n" + event(data)
 
 
 def frame_data(frame: bytes) -> bytes:

@@ -19,6 +19,12 @@ import msgspec
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_NAME = 1
 TOKENS_PER_PROMPT = 3
+#: OpenAI's vocabularies: of the models that chat, and of those that embed.
+O200K = "o200k_base"
+CL100K = "cl100k_base"
+#: Tokens that a model of another vocabulary may put around a text that it embeds: one before, one behind, as BERT does,
+#: and a leading space.
+TOKENS_AROUND_TEXT = 3
 #: Room for what a provider wraps around tools and schemas beyond their own JSON.
 PROMPT_OVERHEAD_TOKENS = 16
 #: Other vocabularies than OpenAI's need up to about twice as many tokens for the same text.
@@ -45,10 +51,10 @@ def prompt_tokens_floor(body: Mapping[str, Any]) -> int:
     return sum(len(text) for text in texts) // CHARACTERS_PER_TOKEN
 
 
-def count_text(text: str) -> int:
-    """Return the number of o200k_base tokens of `text`."""
+def count_text(text: str, vocabulary: str = O200K) -> int:
+    """Return the number of tokens of `text` in one of OpenAI's vocabularies."""
     pieces = (text[start : start + MAX_PIECE_CHARACTERS] for start in range(0, len(text), MAX_PIECE_CHARACTERS))
-    return sum(_encoding().count(piece) for piece in pieces)
+    return sum(_encoding(vocabulary).count(piece) for piece in pieces)
 
 
 def count_prompt(body: Mapping[str, Any]) -> int:
@@ -80,7 +86,12 @@ def _texts(name: str, value: object) -> Iterable[str]:
 
 
 @cache
-def _encoding() -> Any:
+def _encoding(vocabulary: str) -> Any:
+    return _bindings().tokenizer_for_encoding(vocabulary)
+
+
+@cache
+def _bindings() -> Any:
     # The package's own import builds Python dictionaries of all its vocabularies: 0.65 s with the interpreter held and
     # 142 MB. Its native half alone takes 0.06 s and 68 MB.
     package = importlib.util.find_spec("bpe_openai")
@@ -93,4 +104,4 @@ def _encoding() -> Any:
     assert native.loader is not None
     module = importlib.util.module_from_spec(native)
     native.loader.exec_module(module)
-    return module.tokenizer_for_encoding("o200k_base")
+    return module

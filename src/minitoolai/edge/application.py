@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minitoolai.core.errors import ApiError, Draining, MethodNotAllowed, NotFound, ServerError
 from minitoolai.core.inner_errors import CallerLeft
+from minitoolai.core.records import CALLER_LEFT, request_record
+from minitoolai.edge.addresses import Networks
 from minitoolai.edge.exchange import Exchange, Receive, Scope, Send
+from minitoolai.services.ports import Observer
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
@@ -23,27 +27,36 @@ class Routes:
     exact: dict[str, dict[str, Endpoint]] = field(default_factory=dict)
     #: Paths that go on after the prefix, as `/v1/models/` + an id with slashes in it.
     prefixes: dict[str, dict[str, Endpoint]] = field(default_factory=dict)
+    #: What is done to an exchange of a path before anything can fail: a surface with errors of its own shape says so.
+    before: dict[str, Callable[[Exchange], None]] = field(default_factory=dict)
 
     def add(self, method: str, path: str, endpoint: Endpoint) -> None:
         """Let `endpoint` answer `path`; one that ends in a slash stands for everything below it."""
         table = self.prefixes if path.endswith("/") and path != "/" else self.exact
         table.setdefault(path, {})[method] = endpoint
 
-    def find(self, path: str) -> Mapping[str, Endpoint] | None:
-        """Return the endpoints of `path` by method, or None."""
+    def find(self, path: str) -> tuple[str, Mapping[str, Endpoint]] | None:
+        """Return the place of `path` in the table, as `/v1/models/{id}`, and its endpoints by method; or None."""
         found = self.exact.get(path)
-        if found is None:
-            for prefix, endpoints in self.prefixes.items():
-                if path.startswith(prefix):
-                    return endpoints
-        return found
+        if found is not None:
+            return path, found
+        for prefix, endpoints in self.prefixes.items():
+            if path.startswith(prefix):
+                return f"{prefix}{{id}}", endpoints
+        return None
 
 
 class Application:
-    """Takes every request. Each path answers with and without one trailing slash, with no redirect."""
+    """Takes every request. Each path answers with and without one trailing slash, with no redirect.
 
-    def __init__(self, routes: Routes) -> None:
+    `observers` are told of each request once it has ended, whatever became of it.
+    """
+
+    def __init__(self, routes: Routes, observers: Sequence[Observer] = (), *, trusted_proxies: Networks = ()) -> None:
+        """`trusted_proxies`: whose `X-Forwarded-For` is believed."""
         self._routes = routes
+        self._trusted_proxies = trusted_proxies
+        self._observers = observers
         #: Set when the process is about to end: paid calls are refused, health still answers.
         self.draining = False
 
@@ -54,7 +67,7 @@ class Application:
         path = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             path = path[:-1]
-        exchange = Exchange(scope, receive, send, path)
+        exchange = Exchange(scope, receive, send, path, trusted_proxies=self._trusted_proxies)
         connection = exchange.connection
         task = asyncio.current_task()
         if connection is not None and task is not None:
@@ -74,17 +87,38 @@ class Application:
         finally:
             if connection is not None:
                 connection.on_lost = None
+            self._report(exchange)
+
+    def _report(self, exchange: Exchange) -> None:
+        """Tell the observers of a request that has ended."""
+        if not self._observers:
+            return
+        record = request_record(
+            exchange.call_id,
+            exchange.facts,
+            route=exchange.route,
+            status=exchange.status or CALLER_LEFT,
+            began_at=exchange.began_at,
+            now=time.monotonic(),
+            ended_at=time.time(),
+            trace_parent=exchange.header(b"traceparent"),
+        )
+        for observer in self._observers:
+            observer.ended(record)
 
     async def _answer(self, exchange: Exchange) -> None:
-        endpoints = self._routes.find(exchange.path)
-        if endpoints is None:
+        if (before := self._routes.before.get(exchange.path)) is not None:
+            before(exchange)
+        found = self._routes.find(exchange.path)
+        if found is None:
             raise NotFound(method=exchange.method, path=_shown(exchange.path))
-        endpoint = endpoints.get(exchange.method)
-        if endpoint is None and exchange.method == "HEAD":
-            endpoint = endpoints.get("GET")
+        place, endpoints = found
+        method = "GET" if exchange.method == "HEAD" and "HEAD" not in endpoints else exchange.method
+        endpoint = endpoints.get(method)
         if endpoint is None:
             allowed = ", ".join(sorted(endpoints))
             raise MethodNotAllowed(method=exchange.method, path=_shown(exchange.path), allowed=allowed)
+        exchange.route = f"{method} {place}"
         if self.draining and exchange.method == "POST":
             raise Draining(retry_after_s=2)
         await endpoint(exchange)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import UUID
 
+from minitoolai.core.access import Principal
 from minitoolai.core.errors import ApiError, RequestTooLarge, UnsupportedMediaType
 from minitoolai.core.ids import request_id
 from minitoolai.core.ledger import Rates
+from minitoolai.core.records import CallFacts
 from minitoolai.core.sse import KEEP_ALIVE
+from minitoolai.edge.addresses import Networks, caller_address
 from minitoolai.edge.statuses import error_body, error_headers, rate_headers, status_of
+from minitoolai.services.access import Access
 from minitoolai.services.metering import new_call_id
 
 Scope = MutableMapping[str, Any]
@@ -31,12 +36,28 @@ REPLY_DEADLINE_S = 12.0
 class Exchange:
     """A request as an endpoint sees it, and the one way to answer it."""
 
-    __slots__ = ("_receive", "_send", "call_id", "connection", "error_shape", "path", "scope", "started")
+    __slots__ = (
+        "_receive",
+        "_send",
+        "_trusted_proxies",
+        "began_at",
+        "call_id",
+        "connection",
+        "error_shape",
+        "facts",
+        "headers",
+        "path",
+        "route",
+        "scope",
+        "started",
+        "status",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, path: str, *, trusted_proxies: Networks = ()) -> None:
         self.scope = scope
         self._receive = receive
         self._send = send
+        self._trusted_proxies = trusted_proxies
         #: The path without its trailing slash.
         self.path = path
         #: Id of the call, its hold and its usage record; `x-request-id` is made from it.
@@ -45,8 +66,18 @@ class Exchange:
         self.connection = scope.get("minitoolai.connection")
         #: Whether headers have gone out: then an error can only be in-band.
         self.started = False
+        #: Status of the reply; None: none has begun.
+        self.status: int | None = None
+        #: Method and path as the table of routes has them.
+        self.route = "unmatched"
+        #: Time of the arrival, of the monotonic clock.
+        self.began_at = time.monotonic()
+        #: What is learnt of the call, for logs, metrics and traces.
+        self.facts = CallFacts()
         #: How an error is written; a surface of another API than OpenAI's puts its own.
         self.error_shape: Callable[[ApiError], bytes] = error_body
+        #: Sent with every reply, errors too.
+        self.headers: Headers = []
 
     @property
     def method(self) -> str:
@@ -57,7 +88,8 @@ class Exchange:
     def address(self) -> str | None:
         """The caller's IP address; None: it is not known."""
         client = self.scope.get("client")
-        return client[0] if client else None
+        lines = (value.decode("latin-1") for name, value in self.scope["headers"] if name == b"x-forwarded-for")
+        return caller_address(client[0] if client else None, lines, self._trusted_proxies)
 
     def header(self, name: bytes) -> str | None:
         """Return the first header called `name` (lower case), or None."""
@@ -72,6 +104,12 @@ class Exchange:
         found = self.header(b"authorization")
         if found is None and (key := self.header(b"x-api-key")) is not None:
             return f"Bearer {key}"
+        return found
+
+    async def principal(self, access: Access) -> Principal:
+        """Return whom the caller's key is for. Raises as `Access.identify`."""
+        found = await access.identify(self.credentials, self.address)
+        self.facts.account_id, self.facts.key_id = found.account_id, found.key_id
         return found
 
     async def json_body(self, limit: int) -> bytes:
@@ -107,7 +145,7 @@ class Exchange:
 
     async def reply(self, status: int, body: bytes, headers: Headers | None = None, *, media: bytes = JSON) -> None:
         """Send a whole reply. A caller that does not take it is cut off."""
-        self.started = True
+        self.started, self.status = True, status
         start = {
             "type": "http.response.start",
             "status": status,
@@ -115,6 +153,7 @@ class Exchange:
                 (b"content-type", media),
                 (b"content-length", str(len(body)).encode()),
                 (b"x-request-id", request_id(self.call_id).encode()),
+                *self.headers,
                 *(headers or ()),
             ],
         }
@@ -129,6 +168,7 @@ class Exchange:
 
     async def fail(self, error: ApiError) -> None:
         """Answer with an error, or cut the connection where a reply has begun."""
+        self.facts.error = error.code
         if self.started:
             self.abort()
             return
@@ -204,12 +244,13 @@ class EventStream:
             await self.write(KEEP_ALIVE)
 
     async def _start(self) -> None:
-        self._exchange.started = True
+        self._exchange.started, self._exchange.status = True, 200
         headers = [
             (b"content-type", EVENT_STREAM),
             (b"cache-control", b"no-cache"),
             (b"x-accel-buffering", b"no"),
             (b"x-request-id", request_id(self._exchange.call_id).encode()),
+            *self._exchange.headers,
             *self._headers,
         ]
         await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -15,6 +15,8 @@ class GatewayBoot(Struct, frozen=True):
     engines: dict[str, OpenAIEngineSettings | LlamaEngineSettings]
     #: Unix sockets of the engines that are our own children, by engine.
     sockets: dict[str, str]
+    #: Unix socket of the child that decodes pictures; it runs where a model needs it.
+    pictures_socket: str
     #: The variables that engines name.
     environment: dict[str, str]
     database_url: str
@@ -24,3 +26,7 @@ class GatewayBoot(Struct, frozen=True):
     listen_fd: int
     #: Where the supervisor writes what it knows of its children.
     state_file: str
+    #: Whether log lines are JSON.
+    json_log: bool = False
+    #: Where the gateway puts its figures, beside its siblings'; None: nowhere.
+    metrics_file: str | None = None

@@ -7,7 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import minitoolai
-from minitoolai.core.catalog import SEED_CHAT_MODELS, ChatModel, Route, by_id, served_by
+from minitoolai.core.catalog import (
+    EMBEDDING_MODELS,
+    SEED_CHAT_MODELS,
+    ChatModel,
+    EmbeddingModel,
+    Model,
+    Route,
+    by_id,
+    served_by,
+)
+from minitoolai.core.images import fixed_rule
 from minitoolai.core.inner_errors import ConfigInvalid, InvalidAmount
 from minitoolai.core.money import MAX_PRICE_NUSD, format_usd, parse_usd
 from minitoolai.core.pricing import TokenPrices
@@ -19,6 +29,7 @@ from minitoolai.runtime.settings import (
     Settings,
     TierSettings,
 )
+from minitoolai.runtime.vision import DEFAULT_IMAGE_TOKENS, with_sight
 
 STARTER = "starter"
 #: What the starter calls itself in replies.
@@ -30,10 +41,18 @@ OPENAI_URL = "https://api.openai.com/v1"
 #: For a model that the operator adds without saying: what most models of today can do at least.
 DEFAULT_CONTEXT_TOKENS = 128_000
 DEFAULT_COMPLETION_TOKENS = 16_384
-#: The most that a picture is with OpenAI's GPT-4o: eight tiles.
-DEFAULT_IMAGE_TOKENS = 1445
+#: Of one text, for an embedding model: what OpenAI's and most of today's read.
+DEFAULT_TEXT_TOKENS = 8192
 
 EngineSettings = OpenAIEngineSettings | LlamaEngineSettings
+
+#: Settings that only one kind of model has, and all settings as they are when nothing is set.
+_OF_CHAT = (
+    "output_usd_per_1m", "cached_input_usd_per_1m", "service_tiers", "web_search_usd_per_call",
+    "max_completion_tokens", "vision", "image_tokens",
+)  # fmt: skip
+_OF_EMBEDDING = ("dimensions",)
+_UNCHANGED = ModelSettings()
 
 
 def sandbox_is_on(settings: Settings, environment: Mapping[str, str]) -> bool:
@@ -53,11 +72,11 @@ def engines_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, 
     return engines
 
 
-def models_of(settings: Settings, environment: Mapping[str, str]) -> list[ChatModel]:
-    """Return the catalogue: the seed's models and the operator's over them. Raises `ConfigInvalid`."""
-    models = dict(by_id(SEED_CHAT_MODELS))
+def models_of(settings: Settings, environment: Mapping[str, str]) -> list[Model]:
+    """Return the catalogue: the built-in models and the operator's over them. Raises `ConfigInvalid`."""
+    models: dict[str, Model] = {**by_id(SEED_CHAT_MODELS), **by_id(EMBEDDING_MODELS)}
     for name, differs in settings.models.items():
-        models[name] = _model(name, models.get(name), differs)
+        models[name] = _model(name, models.get(name), differs, settings.engines)
     listed = list(models.values())
     if sandbox_is_on(settings, environment):
         return [_as_starter(model) for model in served_by(listed, STARTER, starter=True)]
@@ -66,7 +85,53 @@ def models_of(settings: Settings, environment: Mapping[str, str]) -> list[ChatMo
     return listed
 
 
-def _model(name: str, base: ChatModel | None, differs: ModelSettings) -> ChatModel:
+def _model(name: str, base: Model | None, differs: ModelSettings, engines: Mapping[str, EngineSettings]) -> Model:
+    own = None if base is None else "embedding" if isinstance(base, EmbeddingModel) else "chat"
+    if own is not None and differs.kind not in (None, own):
+        raise ConfigInvalid(source=f'models."{name}".kind', why=f"is '{own}' in the catalogue; give another name")
+    embeds = (own or differs.kind) == "embedding"
+    _check_kind(name, differs, engines, embeds=embeds)
+    if embeds:
+        return _embedding_model(name, base if isinstance(base, EmbeddingModel) else None, differs)
+    return with_sight(_chat_model(name, base if isinstance(base, ChatModel) else None, differs), differs, engines)
+
+
+def _check_kind(name: str, differs: ModelSettings, engines: Mapping[str, EngineSettings], *, embeds: bool) -> None:
+    """Refuse settings and engines of the other kind of model."""
+    others = _OF_CHAT if embeds else _OF_EMBEDDING
+    given = [setting for setting in others if getattr(differs, setting) != getattr(_UNCHANGED, setting)]
+    if given:
+        kind = "an embedding" if embeds else "a chat"
+        raise ConfigInvalid(source=f'models."{name}".{given[0]}', why=f"is nothing that {kind} model has; remove it")
+    named = [differs.engine, *(each if isinstance(each, str) else each.name for each in differs.engines)]
+    for engine in (engines.get(each) for each in named if each is not None):
+        if isinstance(engine, LlamaEngineSettings) and engine.embeddings != embeds:
+            why = "embeds: its llama engine needs embeddings = true" if embeds else "chats, and its llama engine embeds"
+            raise ConfigInvalid(source=f'models."{name}"', why=why)
+
+
+def _embedding_model(name: str, base: EmbeddingModel | None, differs: ModelSettings) -> EmbeddingModel:
+    if base is None and differs.input_usd_per_1m is None:
+        why = "an embedding model that is not in the catalogue needs input_usd_per_1m"
+        raise ConfigInvalid(source=f'models."{name}"', why=why)
+    first, others, weight = _routes(name, differs)
+    own = base is not None and all(route.upstream in (None, name) for route in (first, *others) if route)
+    return EmbeddingModel(
+        id=name,
+        prices=TokenPrices(_price(name, differs.input_usd_per_1m, base.prices.input_nusd_per_1m if base else 0), 0),
+        context_tokens=differs.context_tokens or (base.context_tokens if base else DEFAULT_TEXT_TOKENS),
+        engine=first.engine if first else None,
+        upstream=first.upstream if first else None,
+        others=others,
+        weight=weight,
+        aliases=differs.aliases or (base.aliases if base else ()),
+        # Under another name at the engine it is another model, of which nothing is known.
+        dimensions=differs.dimensions or (base.dimensions if base and own else None),
+        cl100k=base is not None and base.cl100k and own,
+    )
+
+
+def _chat_model(name: str, base: ChatModel | None, differs: ModelSettings) -> ChatModel:
     if base is None and (differs.input_usd_per_1m is None or differs.output_usd_per_1m is None):
         raise ConfigInvalid(
             source=f'models."{name}"',
@@ -74,7 +139,8 @@ def _model(name: str, base: ChatModel | None, differs: ModelSettings) -> ChatMod
         )
     first, others, weight = _routes(name, differs)
     cached = differs.cached_input_usd_per_1m
-    prices = TokenPrices(
+    prices = _checked_prices(
+        name,
         _price(name, differs.input_usd_per_1m, base.prices.input_nusd_per_1m if base else 0),
         _price(name, differs.output_usd_per_1m, base.prices.output_nusd_per_1m if base else 0),
         _price(name, cached, 0) if cached is not None else base.prices.cached_nusd_per_1m if base else None,
@@ -94,7 +160,7 @@ def _model(name: str, base: ChatModel | None, differs: ModelSettings) -> ChatMod
         aliases=differs.aliases or (base.aliases if base else ()),
         o200k=base is not None and base.o200k and differs.upstream in (None, name),
         vision=base is not None and base.vision if differs.vision is None else differs.vision,
-        image_rule=f"fixed:{differs.image_tokens}" if differs.image_tokens else _image_rule(base),
+        image_rule=fixed_rule(differs.image_tokens) if differs.image_tokens else _image_rule(base),
         tiers={tier: _tier(name, prices) for tier, prices in differs.service_tiers.items()},
         web_search_nusd=_price(name, search, 0) if search is not None else None,
     )
@@ -118,15 +184,23 @@ def _routes(name: str, differs: ModelSettings) -> tuple[Route | None, tuple[Rout
 
 def _tier(name: str, tier: TierSettings) -> TokenPrices:
     cached = tier.cached_input_usd_per_1m
-    return TokenPrices(
+    return _checked_prices(
+        name,
         _price(name, tier.input_usd_per_1m, 0),
         _price(name, tier.output_usd_per_1m, 0),
         _price(name, cached, 0) if cached is not None else None,
     )
 
 
+def _checked_prices(name: str, input_nusd: int, output_nusd: int, cached_nusd: int | None) -> TokenPrices:
+    """Return prices whose cached tokens cost no more than others: a call is held as though none was cached."""
+    if cached_nusd is not None and cached_nusd > input_nusd:
+        raise ConfigInvalid(source=f'models."{name}"', why="has a cached_input_usd_per_1m above its input_usd_per_1m")
+    return TokenPrices(input_nusd, output_nusd, cached_nusd)
+
+
 def _image_rule(base: ChatModel | None) -> str:
-    return base.image_rule if base is not None and base.image_rule else f"fixed:{DEFAULT_IMAGE_TOKENS}"
+    return base.image_rule if base is not None and base.image_rule else fixed_rule(DEFAULT_IMAGE_TOKENS)
 
 
 def _price(name: str, text: str | None, default: int) -> int:
@@ -142,8 +216,8 @@ def _price(name: str, text: str | None, default: int) -> int:
     return price
 
 
-def _as_starter(model: ChatModel) -> ChatModel:
-    if not model.starter:
+def _as_starter(model: Model) -> Model:
+    if not isinstance(model, ChatModel) or not model.starter:
         return model
     return replace(
         model,

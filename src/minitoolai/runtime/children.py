@@ -1,4 +1,4 @@
-"""How each kind of child is started: gateways and llama.cpp, and what is known of the engines meanwhile."""
+"""How each kind of child is started (gateways, llama.cpp, pictures), and what is known of the engines meanwhile."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from minitoolai.runtime.boot import GatewayBoot
 from minitoolai.runtime.catalogue import STARTER, STARTER_ALIAS
 from minitoolai.runtime.processes import ChildSpec, IsAlive
 from minitoolai.runtime.settings import LlamaEngineSettings
@@ -36,15 +39,15 @@ class EngineStates:
         temporary.replace(self.file)
 
 
-def gateway_spec(number: int, document: bytes, listen_fd: int, drain_timeout_s: float) -> ChildSpec:
+def gateway_spec(number: int, boot: GatewayBoot, drain_timeout_s: float) -> ChildSpec:
     """Return how gateway `number` is started."""
-    listening = _Said("ready")
+    listening = _Said("ready", json_log=boot.json_log)
     return ChildSpec(
         name=f"gateway-{number}",
         command=[sys.executable, "-m", "minitoolai.runtime.gateway"],
         env=_environment(),
-        pass_fds=[listen_fd],
-        boot=document,
+        pass_fds=[boot.listen_fd],
+        boot=msgspec.json.encode(boot) + b"\n",
         stop_timeout_s=drain_timeout_s + _GATEWAY_MARGIN_S,
         together="gateways",
         before_start=listening.reset,
@@ -57,11 +60,13 @@ def llama_spec(name: str, engine: LlamaEngineSettings, socket: Path, states: Eng
     """Return how llama.cpp is started for one model. The server runs on while it loads or fails."""
     document = {
         "model_path": engine.model_path,
+        "mmproj_path": engine.mmproj_path,
         "socket": str(socket),
         "alias": STARTER_ALIAS if name == STARTER else name,
         "context_tokens": engine.context_tokens,
         "parallel": engine.parallel,
         "threads": engine.threads,
+        "embeddings": engine.embeddings,
     }
     loaded = asyncio.Event()
 
@@ -101,11 +106,44 @@ def llama_spec(name: str, engine: LlamaEngineSettings, socket: Path, states: Eng
     )
 
 
-class _Said:
-    """Waits for a child's word on standard output; its other lines go to the log."""
+def pictures_spec(socket: Path) -> ChildSpec:
+    """Return how the child that decodes callers' pictures is started. The server runs on while it does not."""
+    listening = asyncio.Event()
 
-    def __init__(self, word: str) -> None:
+    def heard(stream: str, line: str) -> None:
+        if stream == "stderr":
+            log.info("pictures: %s", line)
+        elif (event := json.loads(line))["event"] == "ready":
+            listening.set()
+        else:
+            log.error("pictures cannot be decoded: %s", event["message"])
+
+    async def ready(is_alive: IsAlive) -> None:
+        while is_alive() and not listening.is_set():
+            await asyncio.sleep(_LOOK_S)
+
+    return ChildSpec(
+        name="pictures",
+        command=[sys.executable, "-m", "minitoolai.children.pictures"],
+        env=_environment(),
+        boot=json.dumps({"socket": str(socket)}).encode() + b"\n",
+        essential=False,
+        before_start=listening.clear,
+        on_line=heard,
+        ready=ready,
+    )
+
+
+class _Said:
+    """Waits for a child's word on standard output; its other lines go to the log.
+
+    They are formatted by the child's own logging; with `json_log` those that are not, as the interpreter's last words,
+    are logged anew, so that every line is JSON.
+    """
+
+    def __init__(self, word: str, *, json_log: bool) -> None:
         self._word = word
+        self._json_log = json_log
         self._said = asyncio.Event()
 
     def reset(self) -> None:
@@ -114,6 +152,8 @@ class _Said:
     def heard(self, stream: str, line: str) -> None:
         if stream == "stdout" and line == self._word:
             self._said.set()
+        elif self._json_log and not line.startswith("{"):
+            log.error("%s", line)
         else:
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - formatted by the child's own logging
 

@@ -12,13 +12,16 @@ from typing import Any
 import msgspec
 
 from minitoolai.core.inner_errors import ConfigInvalid
+from minitoolai.edge.addresses import parse_networks
 from minitoolai.runtime.settings import (
     DatabaseSettings,
     LlamaEngineSettings,
+    LogSettings,
     ModelSettings,
     OpenAIEngineSettings,
     ServerSettings,
     Settings,
+    TelemetrySettings,
     known_keys,
 )
 
@@ -30,6 +33,11 @@ _NOT_SETTINGS = frozenset({"MINITOOLAI_DATA_DIR", "MINITOOLAI_API_KEY", "MINITOO
 #: Ends the names of settings that hold an amount: exact text, never a binary fraction.
 _PRICE = ("_usd_per_1m", "_usd_per_call")
 _ENGINES = {"openai": OpenAIEngineSettings, "llama": LlamaEngineSettings}
+_SECTIONS = {"server": ServerSettings, "database": DatabaseSettings, "log": LogSettings, "telemetry": TelemetrySettings}
+#: Settings under the names that other programs give them.
+_KNOWN_ELSEWHERE = {"DATABASE_URL": ("database", "url"), "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otlp_endpoint")}
+#: As browsers write it: no path, no slash at the end.
+_ORIGIN = re.compile(r"\*|https?://[a-z0-9.:\[\]-]+")
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -49,6 +57,8 @@ def load_settings(environment: Mapping[str, str], file: Path | None = None) -> S
         where = path[1] if path else "settings"
         raise ConfigInvalid(source=source, why=f"{where}: {_PATH.sub('', str(error))}") from None
     _check_engines(settings, source)
+    _check_origins(settings, source)
+    parse_networks(settings.server.trusted_proxies, f"{source}: server.trusted_proxies")
     return settings
 
 
@@ -79,8 +89,9 @@ def _read(file: Path | None) -> dict[str, Any]:
 def _override(tree: dict[str, Any], environment: Mapping[str, str]) -> bool:
     """Put MINITOOLAI_SECTION__KEY variables over the file, and understand those that others set; whether any was."""
     overridden = False
-    if environment.get("DATABASE_URL"):
-        tree.setdefault("database", {}).setdefault("url", environment["DATABASE_URL"])
+    for name, (section, key) in _KNOWN_ELSEWHERE.items():
+        if environment.get(name):
+            tree.setdefault(section, {}).setdefault(key, environment[name])
     for name, text in sorted(environment.items()):
         if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
             continue
@@ -107,7 +118,7 @@ def _scalar(text: str) -> object:
 def _check_keys(tree: Mapping[str, Any], source: str) -> None:
     """Refuse unknown keys with the nearest known one."""
     _known(tree, known_keys(Settings), "", source)
-    for section, kind in (("server", ServerSettings), ("database", DatabaseSettings)):
+    for section, kind in _SECTIONS.items():
         _known(tree.get(section, {}), known_keys(kind), f"{section}.", source)
     for name, engine in _tables(tree, "engines", source):
         settings = _ENGINES.get(str(engine.get("kind")))
@@ -147,3 +158,10 @@ def _check_engines(settings: Settings, source: str) -> None:
                 known = ", ".join(settings.engines) or "none is configured"
                 why = f"models.\"{name}\".engine is '{engine}', which is no engine; engines: {known}"
                 raise ConfigInvalid(source=source, why=why)
+
+
+def _check_origins(settings: Settings, source: str) -> None:
+    for origin in settings.server.cors_origins:
+        if not _ORIGIN.fullmatch(origin):
+            why = f"server.cors_origins: '{origin}' is no origin; write it like https://chat.example.com, in small letters"
+            raise ConfigInvalid(source=source, why=f"{why} and without a path or a slash at the end")

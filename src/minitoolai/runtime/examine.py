@@ -152,7 +152,11 @@ def _llama(name: str, engine: LlamaEngineSettings) -> Finding:
         return Finding(subject, "fail", "llama.cpp is not installed", "pip install 'minitoolai[llama]'")
     if not Path(engine.model_path).is_file():
         return Finding(subject, "fail", f"there is no file {engine.model_path}", "Correct model_path.")
-    return Finding(subject, "ok", f"llama.cpp, {engine.model_path}")
+    if engine.mmproj_path is None:
+        return Finding(subject, "ok", f"llama.cpp, {engine.model_path}")
+    if not Path(engine.mmproj_path).is_file():
+        return Finding(subject, "fail", f"there is no file {engine.mmproj_path}", "Correct mmproj_path.")
+    return Finding(subject, "ok", f"llama.cpp, {engine.model_path}, with sight by {engine.mmproj_path}")
 
 
 async def _upstream(name: str, engine: OpenAIEngineSettings, environment: Mapping[str, str]) -> Finding:

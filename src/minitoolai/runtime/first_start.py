@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minitoolai.core.access import KEY_BYTES, key_digest, key_hint, make_key
+from minitoolai.core.accounts import KeyTerms
 from minitoolai.core.money import parse_usd
 from minitoolai.services.metering import new_call_id
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.database import Database
 from minitoolai.storage.facts import PgFacts
+from minitoolai.storage.key_book import PgKeyBook
 
 ACCOUNT = "sandbox"
 CREDIT_USD = "5.00"
@@ -39,14 +41,11 @@ async def first_start(database: Database, data_dir: Path, *, sandbox: bool) -> F
     await accounts.create(ACCOUNT, actor=_ACTOR)
     await accounts.credit(ACCOUNT, parse_usd(CREDIT_USD), credit_id="first start", transfer_id=new_call_id(), actor=_ACTOR)
     key = make_key(os.urandom(KEY_BYTES))
-    await accounts.create_key(
+    await PgKeyBook(database).create(
         ACCOUNT,
         digest=key_digest(key),
         hint=key_hint(key),
-        name="first",
-        limit_nusd=None,
-        models=None,
-        expires_at=None,
+        terms=KeyTerms(name="first", owner=True),
         actor=_ACTOR,
     )
     if sys.stdout.isatty():

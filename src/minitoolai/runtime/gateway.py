@@ -52,7 +52,7 @@ async def run(boot: GatewayBoot) -> bool:
     gateway = await build_gateway(boot)
     server = _Server(
         uvicorn.Config(
-            gateway.application,
+            gateway.asgi,
             http=LimitedProtocol,
             loop="none",
             ws="none",
@@ -110,7 +110,7 @@ def main() -> None:
     """Boot and serve. Exit status 0 when every call was settled."""
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lifeline:
         boot = msgspec.json.decode(lifeline.readline(), type=GatewayBoot)
-    start_logging()
+    start_logging(json=boot.json_log)
 
     async def boot_and_run() -> bool:
         _watch_lifeline(asyncio.get_running_loop())

@@ -19,17 +19,19 @@ from minitoolai.core.inner_errors import ConfigInvalid, OperatorError
 from minitoolai.runtime.boot import GatewayBoot
 from minitoolai.runtime.catalogue import EngineSettings, engines_of, models_of, sandbox_is_on
 from minitoolai.runtime.child import ChildFailed, Stopping
-from minitoolai.runtime.children import EngineStates, gateway_spec, llama_spec
+from minitoolai.runtime.children import EngineStates, gateway_spec, llama_spec, pictures_spec
 from minitoolai.runtime.first_start import FirstStart, first_start
 from minitoolai.runtime.postgres import EmbeddedPostgres
 from minitoolai.runtime.secret import check_secret
 from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSettings, Settings
 from minitoolai.runtime.supervisor import Supervisor
+from minitoolai.runtime.traces import check_traces
+from minitoolai.runtime.vision import pictures_are_inlined
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import migrate
 from minitoolai.storage.seal import derive_key
 
-#: A Unix socket's whole path has at most 103 bytes (macOS); process id and name here take up to 20.
+#: A Unix socket's whole path has at most 103 bytes (macOS); process id and name here take up to 23.
 MAX_FOLDER_BYTES = 80
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ class ServeOptions:
     settings: Settings
     data_dir: Path
     environment: Mapping[str, str]
+    #: Whether log lines are JSON.
+    json_log: bool = False
 
 
 class ServeFailed(OperatorError):
@@ -55,6 +59,7 @@ async def serve(options: ServeOptions) -> None:
     """
     settings = options.settings
     models_of(settings, options.environment)  # a catalogue that is wrong is refused before anything starts
+    check_traces(settings.telemetry.otlp_endpoint)
     options.data_dir.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(Stopping):
         async with Supervisor() as supervisor:
@@ -82,19 +87,24 @@ async def _run(options: ServeOptions, supervisor: Supervisor, listener: socket.s
             engines = engines_of(options.settings, options.environment)
             states = EngineStates(folder / "engines.json")
             sockets = await _start_engines(supervisor, engines, states, folder)
+            pictures = folder / "pictures.sock"
+            if pictures_are_inlined(models_of(options.settings, options.environment), engines):
+                await supervisor.start(pictures_spec(pictures))
             boot = GatewayBoot(
                 settings=options.settings,
                 engines=engines,
                 sockets=sockets,
-                environment=_named_variables(engines, options.environment),
+                pictures_socket=str(pictures),
+                environment=_named_variables(options.settings, engines, options.environment),
                 database_url=url,
                 replay_key=derive_key(secret, "replays").hex(),
                 listen_fd=listener.fileno(),
                 state_file=str(states.file),
+                json_log=options.json_log,
             )
-            document = msgspec.json.encode(boot) + b"\n"
             for number in range(options.settings.server.workers):
-                spec = gateway_spec(number, document, listener.fileno(), options.settings.server.drain_timeout_s)
+                own = msgspec.structs.replace(boot, metrics_file=str(folder / f"gateway-{number}.metrics"))
+                spec = gateway_spec(number, own, options.settings.server.drain_timeout_s)
                 await supervisor.start(spec)
             _announce(options, listener, first, sandbox=sandbox)
             await supervisor.run_until_stopped()
@@ -184,15 +194,24 @@ def _run_folder(data_dir: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _named_variables(engines: Mapping[str, EngineSettings], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that engines name. Raises `ConfigInvalid` when one is not set."""
+def _named_variables(
+    settings: Settings, engines: Mapping[str, EngineSettings], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables that the settings name. Raises `ConfigInvalid` when one is not set."""
+    named = [
+        (f"engines.{name}.api_key_env", engine.api_key_env, "the key of the engine")
+        for name, engine in engines.items()
+        if isinstance(engine, OpenAIEngineSettings)
+    ]
+    named.append(("server.metrics_token_env", settings.server.metrics_token_env, "a token for /metrics"))
+    named.append(("telemetry.otlp_headers_env", settings.telemetry.otlp_headers_env, "the collector's headers"))
     found = {}
-    for name, engine in engines.items():
-        if isinstance(engine, OpenAIEngineSettings) and engine.api_key_env:
-            if not environment.get(engine.api_key_env):
-                why = f"the variable {engine.api_key_env} is not set; export it with the key of the engine"
-                raise ConfigInvalid(source=f"engines.{name}.api_key_env", why=why)
-            found[engine.api_key_env] = environment[engine.api_key_env]
+    for source, variable, what in named:
+        if variable is None:
+            continue
+        if not environment.get(variable):
+            raise ConfigInvalid(source=source, why=f"the variable {variable} is not set; export it with {what}")
+        found[variable] = environment[variable]
     if environment.get("OPENAI_API_KEY"):
         found["OPENAI_API_KEY"] = environment["OPENAI_API_KEY"]
     return found

@@ -25,6 +25,13 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: Annotated[int, Meta(ge=1024, le=256 * 1024 * 1024)] = 20 * 1024 * 1024
     #: Seconds that streams may go on after SIGTERM before they are cut with an error event.
     drain_timeout_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    #: Networks of proxies whose `X-Forwarded-For` says where a caller is, as "10.0.0.0/8".
+    trusted_proxies: tuple[str, ...] = ()
+    #: Origins whose pages may call the API from a browser, as "https://chat.example.com"; `["*"]`: any.
+    cors_origins: tuple[str, ...] = ()
+    #: Name of the variable that holds the token with which `/metrics` is read from other machines; absent: only from
+    #: this one.
+    metrics_token_env: str | None = None
     #: Name of the variable that holds the server's secret; absent: the file `secret` in the data folder.
     secret_env: str | None = None
     #: Requests and tokens a minute of a key without limits of its own: a fuse, above what one key has use for.
@@ -37,6 +44,24 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     #: `postgresql://…` of a PostgreSQL 15 or later; absent: the embedded one.
     url: str | None = None
+
+
+class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: what goes to standard error."""
+
+    #: `json`: each line an object; `text`: lines for a person; `auto`: text on a terminal, else JSON.
+    format: Literal["auto", "json", "text"] = "auto"
+    #: Whether each finished request has a line.
+    calls: bool = True
+
+
+class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[telemetry]`: traces to an OpenTelemetry collector."""
+
+    #: Base URL of its OTLP/HTTP receiver, as `http://127.0.0.1:4318`; absent: no traces.
+    otlp_endpoint: str | None = None
+    #: Name of the variable that holds headers for it, as "authorization=Bearer …,x-scope=…".
+    otlp_headers_env: str | None = None
 
 
 class OpenAIEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="openai"):
@@ -66,6 +91,10 @@ class LlamaEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_f
 
     #: The GGUF file.
     model_path: str
+    #: The GGUF file of its vision projector; absent: it sees no pictures.
+    mmproj_path: str | None = None
+    #: Whether it turns texts into vectors; it does not chat then.
+    embeddings: bool = False
     #: Calls answered side by side; more wait.
     parallel: Annotated[int, Meta(ge=1, le=64)] = 4
     #: Tokens of one call's prompt and answer together; absent: the model's own, up to 8192.
@@ -99,6 +128,8 @@ class TierSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`[models."NAME"]`: a new model, or what differs from the built-in catalogue."""
 
+    #: What it does; absent: as in the catalogue, else `chat`.
+    kind: Literal["chat", "embedding"] | None = None
     #: Name of the engine that serves it.
     engine: str | None = None
     #: In place of `engine`: several, by name or as `{name, upstream, weight}`. With a weight on any the first is drawn by
@@ -116,11 +147,13 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     service_tiers: dict[str, TierSettings] = field(default_factory=dict)
     #: What a call with `web_search_options` costs beside its tokens, in USD, as text; absent: it is refused.
     web_search_usd_per_call: str | None = None
-    #: Tokens of prompt and answer together; tokens of an answer at most.
+    #: Tokens of prompt and answer together, or of one text that it embeds; tokens of an answer at most.
     context_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     #: Whether it sees pictures; absent: as in the catalogue, else no.
     vision: bool | None = None
+    #: Numbers of a vector of an embedding model; absent: as in the catalogue, else whatever the engine gives.
+    dimensions: Count | None = None
     #: Tokens that one picture is at most; absent: by OpenAI's rule of a model of the catalogue, else 1445.
     image_tokens: Count | None = None
 
@@ -132,6 +165,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sandbox: Literal["auto", "on", "off"] = "auto"
     server: ServerSettings = field(default_factory=ServerSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     engines: dict[str, OpenAIEngineSettings | LlamaEngineSettings] = field(default_factory=dict)
     models: dict[str, ModelSettings] = field(default_factory=dict)
 

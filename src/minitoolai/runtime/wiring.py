@@ -9,37 +9,52 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from minitoolai.api.account import add_account
 from minitoolai.api.chat import add_chat
+from minitoolai.api.embeddings import add_embeddings, embeddings_quoter
+from minitoolai.api.ledger import add_ledger
+from minitoolai.api.messages import add_messages
 from minitoolai.api.models import add_models
-from minitoolai.core.catalog import Catalog
+from minitoolai.api.openapi import add_openapi
+from minitoolai.api.prices import add_prices
+from minitoolai.api.quotes import add_quotes, chat_quoter
+from minitoolai.api.responses import add_responses
+from minitoolai.api.usage import add_usage
+from minitoolai.core.catalog import Catalog, ChatModel, EmbeddingModel
 from minitoolai.core.inner_errors import CallerLeft
+from minitoolai.edge.addresses import parse_networks
 from minitoolai.edge.application import Application, Routes
+from minitoolai.edge.cors import Asgi, Cors
 from minitoolai.edge.health import add_health
-from minitoolai.engines.llama import LlamaChat
-from minitoolai.engines.openai_chat import OpenAIChat, OpenAIChatSettings
+from minitoolai.edge.metrics import add_metrics
+from minitoolai.integrations.fetcher import PUBLIC, Fetcher, Reach
+from minitoolai.integrations.pictures import InlinedPictures
 from minitoolai.runtime.boot import GatewayBoot
-from minitoolai.runtime.catalogue import STARTER, models_of
+from minitoolai.runtime.catalogue import models_of
+from minitoolai.runtime.engines import Engines, build_engines
+from minitoolai.runtime.metrics_page import MetricsPage
+from minitoolai.runtime.observation import Observation
 from minitoolai.runtime.readiness import Readiness
-from minitoolai.runtime.settings import LlamaEngineSettings
 from minitoolai.services.access import Access
 from minitoolai.services.calls import OpenCalls
 from minitoolai.services.chat import Chat
+from minitoolai.services.embeddings import Embeddings
 from minitoolai.services.leases import keep_lease
 from minitoolai.services.metering import Metering, new_call_id
-from minitoolai.services.ports import ChatEngine
-from minitoolai.services.routing import Router
+from minitoolai.services.ports import ChatEngine, EmbeddingEngine
+from minitoolai.services.routing import Router, states_of
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.database import Database
+from minitoolai.storage.key_book import PgKeyBook
 from minitoolai.storage.keys import PgKeys
 from minitoolai.storage.ledger import PgLedger
 from minitoolai.storage.replays import PgReplays
 from minitoolai.storage.seal import Seal
+from minitoolai.storage.statement import PgStatement
+from minitoolai.storage.usage import PgUsage
 
-#: Settings of an engine that are read here.
-_NOT_THE_ENGINES = frozenset({"api_key_env", "breaker_failures"})
+#: Long reports wait for each other here, and never take the connections by which keys are found.
+REPORT_CONNECTIONS = 2
 
 
 @dataclass
@@ -47,10 +62,14 @@ class Gateway:
     """What a gateway process holds."""
 
     application: Application
+    #: What the server calls: the application, behind CORS where that is on.
+    asgi: Asgi
     calls: OpenCalls
     ledger: PgLedger
-    engines: dict[str, OpenAIChat | LlamaChat]
-    database: Database
+    engines: Engines
+    pictures: InlinedPictures
+    databases: tuple[Database, ...]
+    _observation: Observation
     _background: list[asyncio.Task[Any]]
 
     async def close(self, timeout_s: float) -> bool:
@@ -58,16 +77,22 @@ class Gateway:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        for engine in self.engines.values():
-            await engine.close()
+        await self.engines.close()
+        await self.pictures.close()
         settled = await self.ledger.close(timeout_s)
-        await self.database.close()
+        for database in self.databases:
+            await database.close()
+        await self._observation.close()
         return settled
 
 
-async def build_gateway(boot: GatewayBoot) -> Gateway:
-    """Build a gateway on a migrated database and begin its lease. Raises `DatabaseUnavailable`, `ConfigInvalid`."""
+async def build_gateway(boot: GatewayBoot, reach: Reach = PUBLIC) -> Gateway:
+    """Build a gateway on a migrated database and begin its lease. Raises `DatabaseUnavailable`, `ConfigInvalid`.
+
+    `reach`: what URLs of callers may lead to.
+    """
     database = Database(boot.database_url)
+    reports = Database(boot.database_url, pool_size=REPORT_CONNECTIONS)
     server = boot.settings.server
     seal = Seal(bytes.fromhex(boot.replay_key))
     ledger = PgLedger(
@@ -83,43 +108,43 @@ async def build_gateway(boot: GatewayBoot) -> Gateway:
     keys = PgKeys(database)
     access = Access(keys)
     catalog = Catalog(models_of(boot.settings, boot.environment))
-    engines = {name: _engine(name, boot) for name in boot.engines}
-    chat_engines: dict[str, ChatEngine] = dict(engines)
-    router = Router(chat_engines, {name: _breaker_failures(boot, name) for name in engines}, random.SystemRandom())
-    chat = Chat(catalog, router, Metering(ledger), calls, None, PgReplays(database, seal))
+    engines = build_engines(boot)
+    chance = random.SystemRandom()
+    chat_router: Router[ChatModel, ChatEngine] = Router(engines.chat, engines.failures, chance)
+    embedding_router: Router[EmbeddingModel, EmbeddingEngine] = Router(engines.embedding, engines.failures, chance)
+    pictures = InlinedPictures(Fetcher(reach), boot.pictures_socket)
+    metering = Metering(ledger)
+    observation = Observation(boot, ledger, metering, calls, lambda: states_of(chat_router, embedding_router))
+    replays = PgReplays(database, seal)
+    chat = Chat(catalog, chat_router, metering, calls, pictures, replays)
+    embeddings = Embeddings(catalog, embedding_router, metering, calls, replays)
 
     routes = Routes()
-    application = Application(routes)
+    proxies = parse_networks(server.trusted_proxies, "server.trusted_proxies")
+    application = Application(routes, observation.observers, trusted_proxies=proxies)
     add_chat(routes, access, chat, max_body_bytes=boot.settings.server.max_body_bytes)
+    add_messages(routes, access, chat, max_body_bytes=boot.settings.server.max_body_bytes)
+    add_responses(routes, access, chat, max_body_bytes=boot.settings.server.max_body_bytes)
+    add_embeddings(routes, access, embeddings, max_body_bytes=boot.settings.server.max_body_bytes)
     add_models(routes, access, catalog)
-    add_account(routes, access, PgAccounts(database))
-    add_health(routes, application, Readiness(database, boot))
+    add_account(routes, access, PgAccounts(database), PgKeyBook(database))
+    add_prices(routes, catalog)
+    quoters = {ChatModel: chat_quoter(chat), EmbeddingModel: embeddings_quoter(embeddings)}
+    add_quotes(routes, access, catalog, quoters, max_body_bytes=boot.settings.server.max_body_bytes)
+    add_usage(routes, access, PgUsage(reports))
+    add_ledger(routes, access, PgStatement(reports))
+    readiness = Readiness(database, boot)
+    add_health(routes, application, readiness)
+    token = boot.environment.get(server.metrics_token_env or "")
+    add_metrics(routes, MetricsPage(observation.metrics, readiness), token)
+    add_openapi(routes)
 
     await ledger.register()
     background = [
         asyncio.create_task(keep_lease(ledger, calls), name="lease"),
         asyncio.create_task(keys.listen(access.forget), name="changed keys"),
         asyncio.create_task(calls.watch(CallerLeft), name="open calls"),
+        observation.watch(),
     ]
-    return Gateway(application, calls, ledger, engines, database, background)
-
-
-def _breaker_failures(boot: GatewayBoot, name: str) -> int:
-    """Return after how many failures an engine is left alone; our own children are restarted instead."""
-    settings = boot.engines[name]
-    return 0 if isinstance(settings, LlamaEngineSettings) else settings.breaker_failures
-
-
-def _engine(name: str, boot: GatewayBoot) -> OpenAIChat | LlamaChat:
-    """Return the engine called `name`: an upstream, or a child of ours behind its Unix socket."""
-    settings = boot.engines[name]
-    if isinstance(settings, LlamaEngineSettings):
-        return LlamaChat(
-            name,
-            boot.sockets[name],
-            first_byte_s=settings.first_byte_s,
-            total_s=settings.total_s,
-            deterministic=name == STARTER,
-        )
-    chosen = {key: value for key, value in msgspec.structs.asdict(settings).items() if key not in _NOT_THE_ENGINES}
-    return OpenAIChat(name, OpenAIChatSettings(**chosen, api_key=boot.environment.get(settings.api_key_env or "")))
+    asgi = Cors(application, server.cors_origins) if server.cors_origins else application
+    return Gateway(application, asgi, calls, ledger, engines, pictures, (database, reports), observation, background)

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from minitoolai.core.access import Principal, is_well_formed, key_digest
-from minitoolai.core.catalog import ChatModel
+from minitoolai.core.catalog import Model
 from minitoolai.core.errors import AddressNotAllowed, InvalidApiKey, ModelNotAllowed
 from minitoolai.services.ports import KeyStore
 
@@ -55,7 +55,7 @@ class Access:
         return principal
 
 
-def check_model(principal: Principal, model: ChatModel) -> None:
+def check_model(principal: Principal, model: Model) -> None:
     """Raise `ModelNotAllowed` when the key may not use `model`."""
     if principal.models is not None and model.id not in principal.models:
         raise ModelNotAllowed(param="model", model=model.id)

@@ -2,71 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic
 
-from minitoolai.core.errors import ApiError, DatabaseUnavailable, Draining, NoEngine
-from minitoolai.core.inference import ChatRequest
-from minitoolai.services.bounds import Bounds
-from minitoolai.services.metering import Hold
-from minitoolai.services.ports import ChatEngine, EngineReply, Pictures
-from minitoolai.services.routing import OTHERS_MAY_DO_BETTER, Path
+from minitoolai.core.errors import ApiError, DatabaseUnavailable, Draining, NoEngine, ServerError
+from minitoolai.core.records import CallFacts
+from minitoolai.services.ports import EngineReply
+from minitoolai.services.routing import OTHERS_MAY_DO_BETTER, AnyEngine, AnyModel, Path, Visit
 
-#: Among what the next engine may do better at by their class, what has nothing to do with engines.
-_OURS = (Draining, DatabaseUnavailable)
+#: What has nothing to do with engines.
+_OURS = (Draining, DatabaseUnavailable, ServerError)
 
 
-class Attempts:
-    """The engines of one call. Each that was called is told apart once: it worked, it failed, or neither was seen."""
+class Attempts(ABC, Generic[AnyModel, AnyEngine]):
+    """The engines of one call. Of each that was called is said how it did: it works, it failed, or nothing was seen."""
 
-    def __init__(self, paths: Sequence[Path], bounds: Bounds, hold: Hold, pictures: Pictures) -> None:
+    def __init__(self, paths: Sequence[Path[AnyModel, AnyEngine]], model_id: str) -> None:
         self._paths = list(paths)
-        self._bounds = bounds
-        self._hold = hold
-        self._pictures = pictures
-        self._inlined: ChatRequest | None = None
-        self._path: Path | None = None
+        self._model_id = model_id
+        #: The engine that is called, or is the next to be; None: nothing more is to be said of the last one.
+        self._visit: Visit[AnyModel, AnyEngine] | None = None
+        self._errors: list[ApiError] = []
         #: The reply of the engine called last, also once it is closed; None: it has not begun.
         self.reply: EngineReply | None = None
         self._is_open = False
         #: Engines called so far.
         self.count = 0
+        #: Engines that failed the call, each with the code of its failure.
+        self.failures: list[tuple[str, str]] = []
         #: The engine called last, or the first to be.
-        self.engine: ChatEngine = paths[0].engine
+        self.engine: AnyEngine = paths[0].engine
 
+    @abstractmethod
     async def open(self) -> EngineReply:
-        """Call the next engine; return its reply once its headers are there. Errors: `ChatEngine.open`, `Pictures`."""
-        bounds, hold = self._bounds, self._hold
-        if hold.granted_nusd < bounds.wanted_nusd() and not bounds.exact:
-            await bounds.count_exactly(self.engine)  # a coarse bound would shorten the answer for nothing
-        limit = bounds.affordable_tokens(hold.granted_nusd, hold.granted_tokens)
-        request = await self._request(self._paths[0].engine) if self._paths else bounds.request
-        path = self._path = self._next()
-        self.engine = path.engine
+        """Call the next engine; return its reply once its headers are there. Raises as the engine does."""
+
+    async def _call(self, send: Callable[[Path[AnyModel, AnyEngine]], Awaitable[EngineReply]]) -> EngineReply:
+        visit = self._visit = self._visit or self._next()
+        if visit is None:
+            raise NoEngine(param="model", model=self._model_id, retry_after_s=5)
+        self.engine = visit.path.engine
         self.count += 1
-        self.reply = None
-        self.reply = await path.engine.open(path.model, request, limit)
+        self.reply = await send(visit.path)
         self._is_open = True
         return self.reply
 
-    def failed(self, error: ApiError) -> bool:
-        """Note that the engine called last did not answer; whether there is another that may."""
+    def failed(self, error: ApiError, *, again: bool) -> bool:
+        """Note that the engine called last did not answer; whether there is another that may, where the call may be made
+        `again`: it is called next."""
         self.close()
-        if isinstance(error, _OURS):
+        visit, self._visit = self._visit, None
+        if visit is None:
             return False
-        self._tell(error)
-        return bool(self._paths) and isinstance(error, OTHERS_MAY_DO_BETTER)
+        if isinstance(error, _OURS):
+            visit.left()
+            return False
+        visit.failed(error)
+        if not isinstance(error, OTHERS_MAY_DO_BETTER):
+            return False
+        self.failures.append((self.engine.name, error.code))
+        self._errors.append(error)
+        self._visit = self._next() if again else None
+        if self._visit is None:
+            return False
+        self.engine, self.reply = self._visit.path.engine, None
+        return True
+
+    def outcome(self, last: ApiError) -> ApiError:
+        """Return what the caller is told after the `last` failure: the shortest wait, where every engine asked for one."""
+        if last in self._errors and all(error.retry_after_s is not None for error in self._errors):
+            return min(self._errors, key=lambda error: error.retry_after_s or 0)
+        return last
+
+    def answers(self) -> None:
+        """Note that the engine's answer has begun; it may still fail the call."""
+        if self._visit is not None:
+            self._visit.answers()
 
     def worked(self) -> None:
         """Note that the engine did its work."""
-        self._tell(None)
+        if self._visit is not None:
+            self._visit.worked()
+            self._visit = None
+
+    def tell(self, facts: CallFacts) -> None:
+        """Note which engines were called."""
+        facts.attempts, facts.failures, facts.engine = self.count, self.failures, self.engine.name
 
     def end(self) -> None:
         """Let go of the reply; an engine that nothing was said of stays as it was."""
         self.close()
-        if self._path is not None:
-            self._path.breaker.left()
-            self._path = None
+        self._leave()
 
     def close(self) -> None:
         """Let go of the reply; one that has not ended is cut off."""
@@ -74,23 +101,14 @@ class Attempts:
             self._is_open = False
             self.reply.close()
 
-    def _tell(self, failure: ApiError | None) -> None:
-        if self._path is not None:
-            self._path.ended(failure)
-            self._path = None
+    def _leave(self) -> None:
+        if self._visit is not None:
+            self._visit.left()
+            self._visit = None
 
-    def _next(self) -> Path:
+    def _next(self) -> Visit[AnyModel, AnyEngine] | None:
         while self._paths:
-            path = self._paths.pop(0)
-            if path.enter():
-                return path
-        raise NoEngine(param="model", model=self._bounds.model.id, retry_after_s=5)
-
-    async def _request(self, engine: ChatEngine) -> ChatRequest:
-        """Return the request as `engine` takes it: with its pictures inside, where it does not fetch them."""
-        request = self._bounds.request
-        if not request.images or engine.fetches_images:
-            return request
-        if self._inlined is None:
-            self._inlined = replace(request, body=await self._pictures.inline(request.body))
-        return self._inlined
+            visit = self._paths.pop(0).enter()
+            if visit is not None:
+                return visit
+        return None

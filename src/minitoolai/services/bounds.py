@@ -35,6 +35,11 @@ class Bounds:
         self._floor: int | None = None
         self.completion_tokens = self._completion_tokens()
 
+    @property
+    def image_tokens(self) -> int:
+        """What the call's pictures are at most; part of `prompt_tokens`."""
+        return self._images.most
+
     def _completion_tokens(self) -> int:
         model, asked = self.model, self.request.max_completion_tokens
         if asked is not None and model.starter:
@@ -46,9 +51,13 @@ class Bounds:
             )
         return asked or min(self.request.default_completion_tokens, model.max_completion_tokens)
 
+    async def count(self, engine: ChatEngine) -> int:
+        """Return the prompt's tokens by the engine's count, pictures by their rule."""
+        return await engine.count_prompt(self.model, self.request) + self._images.most
+
     async def count_exactly(self, engine: ChatEngine) -> None:
-        """Replace the bound by the engine's count, pictures by their rule. Raises `ContextLengthExceeded`."""
-        counted = await engine.count_prompt(self.model, self.request) + self._images.most
+        """Replace the bound by the count. Raises `ContextLengthExceeded`."""
+        counted = await self.count(engine)
         if self.model.o200k:
             self._counted = counted
         self.prompt_tokens = min(self.prompt_tokens, counted)

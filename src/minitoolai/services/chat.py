@@ -7,16 +7,17 @@ from uuid import UUID
 import msgspec
 
 from minitoolai.core.access import Principal
-from minitoolai.core.catalog import Catalog
+from minitoolai.core.catalog import Catalog, ChatModel
 from minitoolai.core.chat_assembly import as_stream
 from minitoolai.core.errors import IdempotencyInProgress, InsufficientCredit, KeyTokensLimited
 from minitoolai.core.inference import ChatRequest, parse_usage
 from minitoolai.core.inner_errors import AlreadyAnswered
 from minitoolai.core.quotes import Quote, QuoteLine
+from minitoolai.core.records import CallFacts
 from minitoolai.services.access import check_model
-from minitoolai.services.attempts import Attempts
 from minitoolai.services.bounds import Bounds
 from minitoolai.services.calls import OpenCalls
+from minitoolai.services.chat_attempts import ChatAttempts
 from minitoolai.services.chat_call import ChatCall, Kept, StreamingSink, WholeReply, last_frames
 from minitoolai.services.metering import Hold, Metering
 from minitoolai.services.ports import ChatEngine, Pictures, Replays
@@ -40,7 +41,7 @@ class Chat:
     def __init__(
         self,
         catalog: Catalog,
-        router: Router,
+        router: Router[ChatModel, ChatEngine],
         metering: Metering,
         calls: OpenCalls,
         pictures: Pictures,
@@ -55,46 +56,72 @@ class Chat:
         #: What each account had left at its last hold: tells when a coarse bound is worth counting exactly.
         self._last_available: dict[int, int] = {}
 
-    async def whole(self, principal: Principal, call_id: UUID, request: ChatRequest) -> WholeReply:
-        """Run a call whose reply is sent in one piece. Raises `ApiError`, and `CallerLeft` when interrupted so."""
+    async def whole(
+        self, principal: Principal, call_id: UUID, request: ChatRequest, facts: CallFacts | None = None
+    ) -> WholeReply:
+        """Run a call whose reply is sent in one piece; `facts` are told what is learnt of it.
+
+        Raises `ApiError`, and `CallerLeft` when interrupted so.
+        """
+        facts = facts or CallFacts()
         try:
-            call = await self._begin(principal, call_id, request)
+            call = await self._begin(principal, call_id, request, facts)
         except AlreadyAnswered as answered:
+            facts.replayed = True
             kept = await self._kept(answered)
             return WholeReply(kept.body, kept.cost_nusd, None, answered.rates, replayed=True)
         with call:
             return await call.run_whole()
 
-    async def stream(self, principal: Principal, call_id: UUID, request: ChatRequest, sink: StreamingSink) -> None:
-        """Run a call whose reply is streamed into `sink`. Raises `ApiError` only while `sink` has not started."""
+    async def stream(
+        self,
+        principal: Principal,
+        call_id: UUID,
+        request: ChatRequest,
+        sink: StreamingSink,
+        facts: CallFacts | None = None,
+    ) -> None:
+        """Run a call whose reply is streamed into `sink`; `facts` are told what is learnt of it.
+
+        Raises `ApiError` only while `sink` has not started.
+        """
+        facts = facts or CallFacts()
         try:
-            call = await self._begin(principal, call_id, request)
+            call = await self._begin(principal, call_id, request, facts)
         except AlreadyAnswered as answered:
+            facts.replayed = True
             kept = await self._kept(answered)
             sink.granted(answered.rates, replayed=True)
             usage = parse_usage(kept.body.get("usage"))
             assert usage is not None  # it was kept with its usage
             end = last_frames(request, kept.body, usage, kept.cost_nusd)
-            await sink.write(b"".join([*as_stream(kept.body), end]))
+            await sink.write(b"".join([*as_stream(kept.body, seed_fields=request.seed_fields), end]))
             return
         with call:
             await call.run_stream(sink)
 
     async def quote(self, principal: Principal, request: ChatRequest) -> Quote:
         """Return the most that a call may cost, counted as exactly as before a real one. Raises `ApiError`."""
-        bounds, paths = self._bounds(principal, request)
+        bounds, paths = self._bounds(principal, request, CallFacts())
         await bounds.count_exactly(paths[0].engine)
         prices = bounds.held_prices
-        lines = [
-            QuoteLine.of_tokens("input tokens", bounds.prompt_tokens, prices.input_nusd_per_1m),
-            QuoteLine.of_tokens("output tokens", bounds.completion_tokens * request.choices, prices.output_nusd_per_1m),
-        ]
+        text_tokens, written = bounds.prompt_tokens - bounds.image_tokens, bounds.completion_tokens * request.choices
+        lines = [QuoteLine.of_tokens("input tokens", text_tokens, prices.input_nusd_per_1m)]
+        if request.images:
+            lines.append(QuoteLine.of_tokens("image tokens", bounds.image_tokens, prices.input_nusd_per_1m))
+        lines.append(QuoteLine.of_tokens("output tokens", written, prices.output_nusd_per_1m))
         if bounds.fees_nusd:
             lines.append(QuoteLine("web search", 1, None, bounds.fees_nusd))
         return Quote(bounds.model.id, bounds.wanted_nusd(), bounds.completion_tokens, tuple(lines))
 
-    async def _begin(self, principal: Principal, call_id: UUID, request: ChatRequest) -> ChatCall:
-        bounds, paths = self._bounds(principal, request)
+    async def count(self, principal: Principal, request: ChatRequest) -> int:
+        """Return the tokens of a call's prompt as its first engine counts them. Raises `ApiError`."""
+        bounds, paths = self._bounds(principal, request, CallFacts())
+        return await bounds.count(paths[0].engine)
+
+    async def _begin(self, principal: Principal, call_id: UUID, request: ChatRequest, facts: CallFacts) -> ChatCall:
+        facts.asked, facts.stream = request.model, request.stream
+        bounds, paths = self._bounds(principal, request, facts)
         engine = paths[0].engine
         last = self._last_available.get(principal.account_id)
         large = last is not None and bounds.wanted_nusd() * LARGE_SHARE > last
@@ -102,23 +129,26 @@ class Chat:
             await bounds.count_exactly(engine)
         await bounds.check_cap(engine)
         try:
-            hold = await self._hold(principal, call_id, bounds, engine)
+            hold = await self._hold(principal, call_id, bounds, engine, facts)
         except (InsufficientCredit, KeyTokensLimited):
             if bounds.exact:
                 raise
             await bounds.count_exactly(engine)
-            hold = await self._hold(principal, call_id, bounds, engine)
+            hold = await self._hold(principal, call_id, bounds, engine, facts)
         if len(self._last_available) > MOST_REMEMBERED:
             self._last_available.clear()
         self._last_available[principal.account_id] = hold.available_nusd
-        return ChatCall(bounds, Attempts(paths, bounds, hold, self._pictures), hold, self._calls)
+        return ChatCall(bounds, ChatAttempts(paths, bounds, hold, self._pictures), hold, self._calls)
 
-    def _bounds(self, principal: Principal, request: ChatRequest) -> tuple[Bounds, list[Path]]:
+    def _bounds(
+        self, principal: Principal, request: ChatRequest, facts: CallFacts
+    ) -> tuple[Bounds, list[Path[ChatModel, ChatEngine]]]:
         model = self._catalog.chat_model(request.model)
+        facts.model = model.id
         check_model(principal, model)
         return Bounds(model, request), self._router.paths(model)
 
-    async def _hold(self, principal: Principal, call_id: UUID, bounds: Bounds, engine: ChatEngine) -> Hold:
+    async def _hold(self, principal: Principal, call_id: UUID, bounds: Bounds, engine: ChatEngine, facts: CallFacts) -> Hold:
         return await self._metering.hold(
             principal,
             call_id,
@@ -129,6 +159,7 @@ class Chat:
             min_tokens=bounds.min_tokens(),
             wanted_tokens=bounds.wanted_tokens(),
             repeatable=bounds.request.repeatable,
+            facts=facts,
         )
 
     async def _kept(self, answered: AlreadyAnswered) -> Kept:

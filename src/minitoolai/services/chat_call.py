@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
+from minitoolai.core.catalog import ChatModel
 from minitoolai.core.chat_assembly import assemble
 from minitoolai.core.chat_stream import delta_texts, usage_chunk
-from minitoolai.core.errors import ApiError, MiniToolError, ServerError, UpstreamError, UpstreamTimeout
+from minitoolai.core.errors import ApiError, MiniToolError, ServerError, UpstreamError
 from minitoolai.core.inference import ChatRequest, Usage, parse_usage, usage_object
 from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.core.ledger import CallOutcome, Rates, Settled, Settlement
 from minitoolai.core.money import NUSD_PER_USD
-from minitoolai.core.sse import DONE, SseError, event
-from minitoolai.services.attempts import Attempts
+from minitoolai.core.sse import DONE, event
 from minitoolai.services.bounds import Bounds
-from minitoolai.services.calls import KeepAlive, OpenCall, OpenCalls
+from minitoolai.services.calls import KeepAlive, OpenCalls
+from minitoolai.services.chat_attempts import ChatAttempts
+from minitoolai.services.engine_call import EngineCall
 from minitoolai.services.metering import Hold, settled_soon
-from minitoolai.services.ports import EngineReply, ReplySink
+from minitoolai.services.ports import ChatEngine, ReplySink
 from minitoolai.services.reckoning import Reckoning
 
 #: A whole reply larger than this is a fault of the engine.
@@ -65,24 +66,13 @@ class StreamingSink(ReplySink, KeepAlive, Protocol):
     """A caller's connection that the clock of the open calls may write to as well."""
 
 
-class ChatCall:
+class ChatCall(EngineCall[ChatModel, ChatEngine]):
     """A call between its hold and its settlement. Leaving its `with` block settles it in every case."""
 
-    def __init__(self, bounds: Bounds, attempts: Attempts, hold: Hold, calls: OpenCalls) -> None:
-        self._model = bounds.model
+    def __init__(self, bounds: Bounds, attempts: ChatAttempts, hold: Hold, calls: OpenCalls) -> None:
         self._request = bounds.request
-        self._attempts = attempts
-        self._hold = hold
-        self._calls = calls
         self._books = Reckoning(hold.id, bounds, attempts)
-        task = asyncio.current_task()
-        assert task is not None
-        self._task: asyncio.Task[Any] = task
-        self._clock = asyncio.get_running_loop().time
-        self._began = self._clock()
-        self._open = OpenCall(hold.id, task, self._books.produced_nusd)
-        self._open.deadline = self._began + attempts.engine.total_s
-        self._open.expire = lambda: UpstreamTimeout(model=self._model.id)
+        super().__init__(bounds.model, attempts, hold, calls, self._books.produced_nusd)
 
     def __enter__(self) -> None:
         self._calls.add(self._open)
@@ -104,12 +94,13 @@ class ChatCall:
             if scanner.has_content:
                 self._attempts.worked()
             self._attempts.end()
+            self._attempts.tell(self._hold.facts)
             self._calls.remove(self._open)
             self._open.let_go()
 
     async def run_whole(self) -> WholeReply:
         """Run the call and return its reply. Raises `ApiError`, `CallerLeft`."""
-        body = await self._tried(self._read_whole)
+        body = await self._tried(self._whole)
         try:
             usage = parse_usage(body.get("usage")) or self._books.count(delta_texts(body))
             usage = self._books.at_tier(usage, body)
@@ -136,33 +127,6 @@ class ChatCall:
         except ApiError as error:
             await self._fail(sink, error)
 
-    async def _tried(self, attempt: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """Run `attempt` with one engine after the other until it succeeds; return its result.
-
-        Raises `ApiError` when none does or the caller has part of a reply, and `CallerLeft`.
-        """
-        while True:
-            failure: MiniToolError
-            cause: BaseException | None = None
-            try:
-                done = await attempt()
-            except asyncio.CancelledError:
-                failure = self._interrupted()
-            except SseError as error:
-                failure, cause = UpstreamError(model=self._model.id), error
-            except ApiError as error:
-                failure, cause = error, error.__cause__
-            else:
-                self._attempts.worked()
-                return done
-            if not isinstance(failure, ApiError):
-                raise failure from None
-            more = self._attempts.failed(failure) and self._clock() < self._open.deadline
-            if self._books.received.relayed or not more:
-                raise failure from cause
-            self._open.reason = None
-            self._books.begin()
-
     async def _relay(self, sink: StreamingSink) -> dict[str, Any]:
         """Pass the engine's frames on until it has ended its reply; return the head of its last chunk."""
         reply = await self._open_reply()
@@ -179,6 +143,7 @@ class ChatCall:
             if frames:
                 if received.first_content_ms is None and scanner.has_content:
                     received.first_content_ms = round((clock() - self._began) * 1000)
+                    self._attempts.answers()
                 received.relayed = True
                 if keep:
                     received.frames.append(frames)
@@ -217,26 +182,11 @@ class ChatCall:
         if not sink.started:
             raise error
         shown = error if isinstance(error, ApiError) else ServerError()
+        self._hold.facts.error = shown.code
         await sink.write(event(shown.shown()))
 
-    async def _open_reply(self) -> EngineReply:
-        reply = await self._attempts.open()
-        self._open.between_bytes_s = self._attempts.engine.between_bytes_s
-        return reply
-
-    async def _read_whole(self) -> dict[str, Any]:
-        reply = await self._open_reply()
-        parts, size = self._books.received.parts, 0
-        while True:
-            self._open.waiting_since = self._clock()
-            part = await reply.read()
-            self._open.waiting_since = None
-            if not part:
-                return self._parse_whole(parts[0] if len(parts) == 1 else b"".join(parts))
-            parts.append(part)
-            size += len(part)
-            if size > MAX_REPLY_BYTES:
-                raise UpstreamError(model=self._model.id)
+    async def _whole(self) -> dict[str, Any]:
+        return self._parse_whole(await self._read_whole(self._books.received.parts, MAX_REPLY_BYTES))
 
     def _parse_whole(self, whole: bytes) -> dict[str, Any]:
         try:
@@ -247,13 +197,11 @@ class ChatCall:
             raise UpstreamError(model=self._model.id)
         return body
 
-    def _interrupted(self) -> MiniToolError:
-        """Return why the task was cancelled; it goes on after that."""
-        self._open.waiting_since = None
-        self._task.uncancel()
-        if self._open.reason is None:
-            self._open.reason = CallerLeft()
-        return self._open.reason
+    def _relayed(self) -> bool:
+        return self._books.received.relayed
+
+    def _forget(self) -> None:
+        self._books.begin()
 
     def _broken_off(self) -> Settlement:
         return self._books.broken_off(gone=isinstance(self._open.reason, CallerLeft))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from minitoolai.core.images import most_image_tokens
+from minitoolai.core.images import image_tokens, most_image_tokens
 from minitoolai.core.inference import ImageInput
 
 
@@ -21,5 +21,10 @@ class ImageTokens:
 
 def count_images(rule: str, images: Iterable[ImageInput]) -> ImageTokens:
     """Return the tokens of `images` by a model's `rule` (`core.images`)."""
-    most = sum(most_image_tokens(rule, image.detail) for image in images)
-    return ImageTokens(most, 0)
+    known = unknown = 0
+    for image in images:
+        if image.pixels is None:
+            unknown += most_image_tokens(rule, image.detail)
+        else:
+            known += image_tokens(rule, image.detail, *image.pixels)
+    return ImageTokens(known + unknown, known)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import time
+from dataclasses import dataclass
 from uuid import UUID
 
 from minitoolai.core.access import Principal
@@ -38,6 +39,7 @@ from minitoolai.core.ledger import (
     Settlement,
 )
 from minitoolai.core.money import format_usd
+from minitoolai.core.records import CallFacts
 from minitoolai.services.ports import Ledger
 
 #: With the database away at the end of a call its reply waits so long, then goes without a balance.
@@ -51,21 +53,35 @@ def new_call_id() -> UUID:
     return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
 
 
+@dataclass
+class OpenHolds:
+    """The holds of this process that were not ended yet, for its metrics."""
+
+    count: int = 0
+    nusd: int = 0
+
+
 class Hold:
     """Money set aside for one call. Ends once, by `settle`."""
 
-    __slots__ = ("_ledger", "_settled", "available_nusd", "granted_nusd", "granted_tokens", "id", "rates")
+    __slots__ = ("_holds", "_ledger", "_settled", "available_nusd", "facts", "granted_nusd", "granted_tokens", "id", "rates")
 
-    def __init__(self, ledger: Ledger, hold_id: UUID, answer: HoldAnswer) -> None:
+    def __init__(self, ledger: Ledger, hold_id: UUID, answer: HoldAnswer, facts: CallFacts, holds: OpenHolds) -> None:
         self._ledger = ledger
         self._settled = False
+        self._holds = holds
         self.id = hold_id
+        #: What is known of the call, for whoever learns more.
+        self.facts = facts
         self.granted_nusd = answer.granted_nusd
         self.available_nusd = answer.available_nusd
         #: Tokens that the key's minute leaves for the call.
         self.granted_tokens = answer.granted_tokens
         #: How the key's minute stands.
         self.rates = answer.rates
+        facts.held_nusd, facts.held_at = answer.granted_nusd, time.monotonic()
+        holds.count += 1
+        holds.nusd += answer.granted_nusd
 
     @property
     def settled(self) -> bool:
@@ -77,6 +93,9 @@ class Hold:
         if self._settled:
             raise HoldAlreadyResolved(hold_id=self.id)
         self._settled = True
+        self.facts.settlement, self.facts.settled_at = settlement, time.monotonic()
+        self._holds.count -= 1
+        self._holds.nusd -= self.granted_nusd
         if settlement.cost_nusd > self.granted_nusd:
             log.error(
                 "call %s used %s USD, %s more than its hold: the operator bears the difference",
@@ -98,6 +117,7 @@ class Metering:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self.holds = OpenHolds()
 
     async def hold(
         self,
@@ -111,12 +131,18 @@ class Metering:
         min_tokens: int = 0,
         wanted_tokens: int = 0,
         repeatable: Repeatable | None = None,
+        facts: CallFacts | None = None,
     ) -> Hold:
         """Set aside as much as is wanted and there, at least `min_nusd`; likewise tokens of the key's minute.
+
+        `facts` are told of the hold, and by it of its settlement.
 
         Raises `InsufficientCredit`, `KeyLimitReached`, `InvalidApiKey`, `AccountSuspended`, `KeyRateLimited`,
         `IdempotencyInProgress`, `IdempotencyMismatch`, `AlreadyAnswered`, `DatabaseUnavailable`.
         """
+        facts = facts or CallFacts()
+        facts.account_id, facts.key_id = principal.account_id, principal.key_id
+        facts.model, facts.engine = model, engine
         request = HoldRequest(
             call_id, principal.account_id, principal.key_id, min_nusd, wanted_nusd, model, engine,
             min_tokens, wanted_tokens, repeatable,
@@ -131,7 +157,7 @@ class Metering:
                 self._ledger.settle(Settlement(call_id, 0, CallOutcome.ABANDONED))
             raise
         if answer.outcome is HoldOutcome.GRANTED:
-            return Hold(self._ledger, call_id, answer)
+            return Hold(self._ledger, call_id, answer, facts, self.holds)
         raise _refusal(request, answer)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
 from minitoolai.core.access import Principal
-from minitoolai.core.catalog import ChatModel
+from minitoolai.core.catalog import ChatModel, EmbeddingModel
+from minitoolai.core.embeddings import EmbeddingRequest, TextCounts
 from minitoolai.core.inference import ChatRequest, Usage
 from minitoolai.core.ledger import HoldAnswer, HoldRequest, Rates, Settled, Settlement
+from minitoolai.core.records import RequestRecord
 
 
 class Ledger(Protocol):
@@ -33,7 +35,7 @@ class Ledger(Protocol):
         ...
 
     async def sweep(self) -> int:
-        """Expire the holds of dead processes; return how many."""
+        """Expire the holds of dead processes and erase what may no longer be repeated; return how many expired."""
         ...
 
 
@@ -61,16 +63,21 @@ class EngineReply(Protocol):
         ...
 
 
-class ChatEngine(Protocol):
-    """Something that answers chat calls."""
+class Engine(Protocol):
+    """Something that answers calls."""
 
     name: str
-    #: Whether it fetches pictures by their URL itself.
-    fetches_images: bool
     #: Seconds between two reads after which a reply counts as stuck.
     between_bytes_s: float
     #: Seconds that a call may take in all.
     total_s: float
+
+
+class ChatEngine(Engine, Protocol):
+    """Something that answers chat calls."""
+
+    #: Whether it fetches pictures by their URL itself.
+    fetches_images: bool
 
     async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
         """Return the tokens of the prompt, or a closer upper bound than its bytes. Raises as `open` does."""
@@ -82,6 +89,29 @@ class ChatEngine(Protocol):
         Raises `UpstreamError`, `UpstreamTimeout`, `EngineRefusedRequest`, `ContextLengthExceeded`, `RateLimited`,
         `EngineQuotaExhausted`. Cancelled, it leaves nothing open.
         """
+        ...
+
+
+class EmbeddingEngine(Engine, Protocol):
+    """Something that turns texts into vectors."""
+
+    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> TextCounts:
+        """Return the tokens of each text, or closer upper bounds than their bytes."""
+        ...
+
+    async def open(self, model: EmbeddingModel, request: EmbeddingRequest) -> EngineReply:
+        """Send the call and return once the engine's headers have come; the body is OpenAI's.
+
+        Raises as `ChatEngine.open`, and `InvalidValue` for `dimensions` that the model does not have.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Who wants to know of finished requests: logs, metrics, traces."""
+
+    def ended(self, record: RequestRecord) -> None:
+        """Take the record of a request, once for each, refused ones too. Must be quick, and must not raise."""
         ...
 
 

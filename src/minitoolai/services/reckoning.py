@@ -10,8 +10,8 @@ from minitoolai.core.chat_stream import ChatScanner, partial_content
 from minitoolai.core.inference import Usage
 from minitoolai.core.ledger import CallOutcome, Settlement
 from minitoolai.core.tokens import count_text
-from minitoolai.services.attempts import Attempts
 from minitoolai.services.bounds import Bounds
+from minitoolai.services.chat_attempts import ChatAttempts
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Received:
 class Reckoning:
     """The books of one call."""
 
-    def __init__(self, call_id: UUID, bounds: Bounds, attempts: Attempts) -> None:
+    def __init__(self, call_id: UUID, bounds: Bounds, attempts: ChatAttempts) -> None:
         self._call_id = call_id
         self._bounds = bounds
         self._request = bounds.request

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from minitoolai.core.catalog import ChatModel, Route
+from minitoolai.core.catalog import Model, Route
 from minitoolai.core.errors import (
     ApiError,
-    EngineQuotaExhausted,
+    EngineLacksModel,
     NoEngine,
     RateLimited,
     ServiceUnavailable,
@@ -19,46 +21,68 @@ from minitoolai.core.errors import (
     UpstreamTimeout,
 )
 from minitoolai.services.breaker import Breaker, State
-from minitoolai.services.ports import ChatEngine
+from minitoolai.services.ports import Engine
 
 #: Failures after which the next engine may do better. A refusal of the request itself is the same everywhere.
 OTHERS_MAY_DO_BETTER = (UpstreamError, UpstreamTimeout, RateLimited, ServiceUnavailable)
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+AnyEngine = TypeVar("AnyEngine", bound=Engine)
+
+_BY_BADNESS = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class Path(Generic[AnyModel, AnyEngine]):
     """One engine that a call may try."""
 
     #: The model as it is there.
-    model: ChatModel
-    engine: ChatEngine
+    model: AnyModel
+    engine: AnyEngine
     breaker: Breaker
 
-    def enter(self) -> bool:
-        """Whether a call may go to the engine now; it must then be told of the end by `ended`."""
-        return self.breaker.enter(_now())
-
-    def ended(self, failure: BaseException | None) -> None:
-        """Say how the engine did: it worked (None), it failed, or it was not its doing."""
-        if failure is None:
-            self.breaker.succeeded()
-        elif isinstance(failure, EngineQuotaExhausted | RateLimited):
-            self.breaker.busy(_now(), float(failure.retry_after_s or 1))
-        elif isinstance(failure, UpstreamError | UpstreamTimeout):
-            if self.breaker.failed(_now()):
-                log.error("engine %s keeps failing: it is left alone for a while", self.engine.name)
-        elif isinstance(failure, ApiError):
-            self.breaker.succeeded() if not isinstance(failure, ServiceUnavailable) else self.breaker.left()
-        else:
-            self.breaker.left()
+    def enter(self) -> Visit[AnyModel, AnyEngine] | None:
+        """Let a call go to the engine; None: it is left alone at present."""
+        ticket = self.breaker.enter(_now())
+        return None if ticket is None else Visit(self, ticket)
 
 
-class Router:
-    """The engines of one process, and how each is doing."""
+@dataclass(frozen=True, slots=True)
+class Visit(Generic[AnyModel, AnyEngine]):
+    """A call's stay at an engine: says how the engine did, for the calls that come after."""
 
-    def __init__(self, engines: Mapping[str, ChatEngine], failures: Mapping[str, int], chance: random.Random) -> None:
+    path: Path[AnyModel, AnyEngine]
+    _ticket: int
+
+    def answers(self) -> None:
+        """Say that the engine's answer has begun."""
+        self.path.breaker.answers(self._ticket)
+
+    def worked(self) -> None:
+        """Say that the engine did its work."""
+        self.path.breaker.succeeded(self._ticket)
+
+    def failed(self, failure: ApiError) -> None:
+        """Say how the engine failed the call: whether it is broken, busy, or sound and only refused the request."""
+        breaker = self.path.breaker
+        if isinstance(failure, RateLimited | ServiceUnavailable):
+            breaker.busy(self._ticket, _now(), float(failure.retry_after_s or 1))
+        elif not isinstance(failure, UpstreamError | UpstreamTimeout) or isinstance(failure, EngineLacksModel):
+            breaker.succeeded(self._ticket)  # its other models are answered
+        elif breaker.failed(self._ticket, _now()):
+            log.error("engine %s keeps failing: it is left alone for a while", self.path.engine.name)
+
+    def left(self) -> None:
+        """Say that the call ended without a word on the engine."""
+        self.path.breaker.left(self._ticket)
+
+
+class Router(Generic[AnyModel, AnyEngine]):
+    """The engines of one process for one kind of model, and how each is doing."""
+
+    def __init__(self, engines: Mapping[str, AnyEngine], failures: Mapping[str, int], chance: random.Random) -> None:
         """`failures`: how many in a row open an engine's breaker (0: none do); `chance` draws among weights."""
         self._engines = engines
         self._breakers = {name: Breaker(failures.get(name, 0)) for name in engines}
@@ -69,7 +93,7 @@ class Router:
         now = _now()
         return {name: breaker.state(now) for name, breaker in self._breakers.items()}
 
-    def paths(self, model: ChatModel) -> list[Path]:
+    def paths(self, model: AnyModel) -> list[Path[AnyModel, AnyEngine]]:
         """Return the engines to try, in order: those that may be called first, busy ones behind them.
 
         Raises `NoEngine` when there is none, or all are left alone at present.
@@ -89,7 +113,7 @@ class Router:
         open_now = [path for path in found if path.breaker.wait_s(now) == 0]
         if not open_now:
             waits = [path.breaker.wait_s(now) for path in found]
-            raise NoEngine(param="model", model=model.id, retry_after_s=max(1, round(min(waits))) if waits else 30)
+            raise NoEngine(param="model", model=model.id, retry_after_s=math.ceil(min(waits)) if waits else 30)
         if len(open_now) > 1:
             open_now.sort(key=lambda path: path.breaker.is_busy(now))
         return open_now
@@ -102,6 +126,14 @@ class Router:
             left.remove(route)
             drawn.append(route)
         return [*drawn, *(route for route in routes if not route.weight)]
+
+
+def states_of(*routers: Router[Any, Any]) -> dict[str, State]:
+    """Return each engine's state; of one that several routers have, the worst."""
+    worst: dict[str, State] = {}
+    for name, state in (found for router in routers for found in router.states().items()):
+        worst[name] = max(worst.get(name, state), state, key=_BY_BADNESS.index)
+    return worst
 
 
 def _now() -> float:

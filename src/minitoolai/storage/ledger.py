@@ -35,6 +35,8 @@ from minitoolai.storage.seal import Seal
 LEASE_S = 15.0
 #: Holds expired by one sweep at most, so that its transaction stays short.
 SWEEP_MOST = 500
+#: Replies erased by one sweep at most: a process that keeps a thousand a second still erases as many.
+FORGET_MOST = 5000
 #: Requests and tokens of a key without any limit: more than a minute can hold.
 MOST_PER_MINUTE = 2**31 - 1
 #: What the planner must not try on the lanes: their statements read a handful of rows by key.
@@ -136,6 +138,11 @@ class PgLedger:
         return future
 
     @property
+    def undecided(self) -> int:
+        """Holds that the database has not answered yet."""
+        return self._holds.pending
+
+    @property
     def unsettled(self) -> int:
         """Settlements that the database has not taken yet."""
         return self._settlements.pending
@@ -159,10 +166,11 @@ class PgLedger:
         return bool(row["alive"])
 
     async def sweep(self) -> int:
-        """Expire the holds of dead processes; return how many."""
+        """Expire the holds of dead processes and erase what may no longer be repeated; return how many expired."""
         async with self._database.connection() as connection:
-            await connection.execute(_FORGET, SWEEP_MOST)
-            return int(await connection.fetchval(_SWEEP, SWEEP_MOST))
+            swept = int(await connection.fetchval(_SWEEP, SWEEP_MOST))
+            await connection.execute(_FORGET, FORGET_MOST)
+        return swept
 
     async def close(self, timeout_s: float) -> bool:
         """Settle what is pending, at most `timeout_s`, and end the lease; whether all was settled."""

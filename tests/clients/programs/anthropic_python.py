@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import anthropic
+import pydantic
 
 from tests.clients.programs.stage import SERVER, attempt, perform
 
@@ -85,6 +86,33 @@ def tools_loop(key: str, text: str, streamed: bool, **fields: Any) -> object:
             messages.append({"role": "user", "content": results})
 
 
+def tool_runner(key: str, text: str) -> object:
+    """The loop as the package itself runs it."""
+
+    def get_weather(location: str) -> str:
+        """Tell the temperature.
+
+        Args:
+            location: A place.
+        """
+        return f"7 degrees in {location}"
+
+    with _client(key) as client:
+        message = client.beta.messages.tool_runner(**_asked(text, tools=[anthropic.beta_tool(get_weather)])).until_done()
+        return message.content[0].text
+
+
+def parse(key: str, text: str) -> object:
+    """An answer of a given form."""
+
+    class Answer(pydantic.BaseModel):
+        location: str
+
+    with _client(key) as client:
+        found: Any = client.messages.parse(**_asked(text, output_format=Answer)).parsed_output
+        return found.location
+
+
 def count_tokens(key: str, text: str, **fields: Any) -> object:
     """How many tokens a message would have."""
     with _client(key) as client:
@@ -129,7 +157,9 @@ def models(key: str) -> object:
         return [model.id for model in client.models.list()]
 
 
-SCENARIOS = (create, stream, raw_stream, leave, tools_loop, count_tokens, refused, retried, models)
+SCENARIOS = (
+    create, stream, raw_stream, leave, tools_loop, tool_runner, parse, count_tokens, refused, retried, models,
+)  # fmt: skip
 
 if __name__ == "__main__":
     perform({scenario.__name__: scenario for scenario in SCENARIOS})

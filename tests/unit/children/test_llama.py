@@ -34,7 +34,7 @@ def test_boot_document_with_defaults() -> None:
     [
         {"model_path": None}, {"alias": ""}, {"parallel": 0}, {"parallel": 65}, {"parallel": True}, {"threads": "2"},
         {"context_tokens": -1}, {"socket": "/tmp/x"}, {"socket": "/" + "x" * 110 + ".sock"}, {"typo": 1},
-        {"chat_template": 5},
+        {"chat_template": 5}, {"embeddings": 1},
     ],
 )  # fmt: skip
 def test_bad_boot_documents_are_refused(change: dict[str, object]) -> None:
@@ -88,3 +88,14 @@ def test_progress_is_told_in_steps(tmp_path: Path) -> None:
     with told.open("wb") as file:
         llama.page_in(path, Report(file.fileno()), 1000)
     assert told.read_bytes() == b""
+
+
+@pytest.mark.parametrize("pooling", [None, 0, 4])
+def test_an_embedding_model_says_how_it_pools(pooling: object) -> None:
+    """A chat model's file does not, a reranker's says another thing."""
+    facts = FACTS if pooling is None else {**FACTS, "llama.pooling_type": pooling}
+    with pytest.raises(BootError, match="pooling") as caught:
+        llama.check_pooling(Header(facts, 0))
+    assert caught.value.code == "model_invalid"
+    for known in (1, 2, 3):
+        llama.check_pooling(Header({**FACTS, "llama.pooling_type": known}, 0))

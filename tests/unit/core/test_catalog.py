@@ -6,8 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from minitoolai.core.catalog import SEED_CHAT_MODELS, Catalog, ChatModel, by_id, served_by
-from minitoolai.core.errors import ModelNotFound, NoEngine
+from minitoolai.core.catalog import (
+    EMBEDDING_MODELS,
+    SEED_CHAT_MODELS,
+    Catalog,
+    ChatModel,
+    EmbeddingModel,
+    Route,
+    by_id,
+    served_by,
+)
+from minitoolai.core.errors import InvalidValue, ModelNotFound, NoEngine
 from minitoolai.core.money import format_usd
 from minitoolai.core.pricing import TokenPrices
 
@@ -78,3 +87,34 @@ def test_a_model_may_have_another_name_at_its_engine() -> None:
     """By default it has the same."""
     assert model("a").upstream_id == "a"
     assert replace(model("a"), upstream="llama3.2:1b").upstream_id == "llama3.2:1b"
+
+
+def test_the_embedding_models_cost_what_openai_asks() -> None:
+    """Only their input has a price."""
+    shown = {each.id: (format_usd(each.prices.input_nusd_per_1m), each.dimensions) for each in EMBEDDING_MODELS}
+    assert shown == {"text-embedding-3-small": ("0.02", 1536), "text-embedding-3-large": ("0.13", 3072)}
+    assert all(each.prices.output_nusd_per_1m == 0 and each.context_tokens == 8192 for each in EMBEDDING_MODELS)
+
+
+def test_a_model_is_asked_for_what_it_does() -> None:
+    """One that embeds does not chat, and the other way round; `param` is model."""
+    catalog = Catalog([model("a"), EmbeddingModel("e", TokenPrices(1, 0), 1000, engine="x", aliases=("f",))])
+    assert catalog.embedding_model("f").id == "e"
+    assert catalog.model("a") is catalog.chat_model("a")
+    for ask, name in ((catalog.chat_model, "f"), (catalog.embedding_model, "a")):
+        with pytest.raises(InvalidValue, match=f"'{name}'") as caught:
+            ask(name)
+        assert caught.value.param == "model"
+
+
+def test_the_starter_stands_in_for_chat_only() -> None:
+    """What a tiny chat model would embed is worth nothing."""
+    embeds = EmbeddingModel("e", TokenPrices(1, 0), 1000)
+    assert [each.engine for each in served_by([model("a", engine=None), embeds], "s", starter=True)] == ["s", None]
+    assert [each.engine for each in served_by([embeds], "openai")] == ["openai"]
+
+
+def test_an_embedding_model_has_routes_like_any_other() -> None:
+    """Its name at each engine may differ."""
+    embeds = EmbeddingModel("e", TokenPrices(1, 0), 1000, engine="x", others=(Route("y", "theirs"),))
+    assert [embeds.by(route).upstream_id for route in embeds.routes] == ["e", "theirs"]

@@ -78,3 +78,32 @@ def test_a_field_has_one_fate() -> None:
     """Passed on, read, or priced; never two of them."""
     assert not PASSED_FIELDS & READ_FIELDS
     assert not (PASSED_FIELDS | READ_FIELDS) & PRICED_FIELDS.keys()
+
+
+def test_details_are_counts_of_their_own_tokens() -> None:
+    """Of the prompt what was cached, of the completion what was reasoning; never more than there is of either."""
+    details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 30}}
+    found = parse_usage({"prompt_tokens": 10, "completion_tokens": 50, "total_tokens": 60, **details})
+    assert found is not None
+    assert (found.prompt_tokens, found.cached_tokens, found.completion_tokens, found.reasoning_tokens) == (10, 4, 50, 30)
+    found = parse_usage({"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8, **details})
+    assert found is not None
+    assert (found.cached_tokens, found.completion_tokens, found.reasoning_tokens) == (3, 5, 5)
+
+
+def test_reasoning_beside_the_completion_is_charged_with_it() -> None:
+    """Some providers count it apart and say so by their total."""
+    details = {"completion_tokens_details": {"reasoning_tokens": 30}}
+    found = parse_usage({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 45, **details})
+    assert found is not None
+    assert (found.prompt_tokens, found.completion_tokens, found.reasoning_tokens) == (10, 35, 30)
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, {"cached_tokens": -1}])
+def test_details_that_are_no_counts_are_none(wrong: object) -> None:
+    """The call is billed all the same, as though nothing was cached."""
+    for details in (wrong, {"cached_tokens": wrong, "reasoning_tokens": wrong}):
+        reported = {"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": details}
+        found = parse_usage({**reported, "completion_tokens_details": details})
+        assert found is not None
+        assert (found.cached_tokens, found.reasoning_tokens) == (0, 0)

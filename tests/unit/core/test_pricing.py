@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -38,3 +40,35 @@ def test_the_seed_prices() -> None:
     assert prices.cost_nusd(83, 0) == 12_450
     assert prices.cost_nusd(83, 1000) == 612_450
     assert prices.usage_cost_nusd(Usage(83, 1000)) == 612_450
+
+
+@given(PRICES, PRICES, st.integers(0, 10**6), st.integers(0, 10**6), st.data())
+def test_cached_tokens_cost_their_own_price(
+    input_price: int, output_price: int, prompt: int, completion: int, data: st.DataObject
+) -> None:
+    """Each of them instead of the usual one; rounded once; never more than what was held for a prompt without any."""
+    cached_price = data.draw(st.integers(0, input_price))
+    cached = data.draw(st.integers(0, prompt))
+    prices = TokenPrices(input_price, output_price, cached_price)
+    cost = prices.usage_cost_nusd(Usage(prompt, completion, cached_tokens=cached))
+    exact = Fraction((prompt - cached) * input_price + cached * cached_price + completion * output_price, 10**6)
+    assert abs(cost - exact) <= Fraction(1, 2)
+    assert cost <= prices.cost_nusd(prompt, completion)
+    without = TokenPrices(input_price, output_price)
+    assert without.usage_cost_nusd(Usage(prompt, completion, cached_tokens=cached)) == without.cost_nusd(prompt, completion)
+
+
+def test_reasoning_is_part_of_the_completion() -> None:
+    """It is priced once."""
+    prices = TokenPrices(1_100_000_000, 4_400_000_000, 275_000_000)
+    assert prices.usage_cost_nusd(Usage(100, 50, reasoning_tokens=30)) == 100 * 1100 + 50 * 4400
+    assert prices.usage_cost_nusd(Usage(100, 50, cached_tokens=60, reasoning_tokens=30)) == 40 * 1100 + 60 * 275 + 50 * 4400
+    assert (prices.cached_input_nusd_per_1m, TokenPrices(5, 7).cached_input_nusd_per_1m) == (275_000_000, 5)
+
+
+@given(PRICES, PRICES, PRICES, PRICES, st.integers(0, 10**6), st.integers(0, 10**6))
+def test_the_dearest_covers_both(a: int, b: int, c: int, d: int, prompt: int, completion: int) -> None:
+    """What is held for a call that may be served at either of two prices pays for it at each."""
+    one, other = TokenPrices(a, b), TokenPrices(c, d)
+    held = one.dearest(other).cost_nusd(prompt, completion)
+    assert held >= max(one.cost_nusd(prompt, completion), other.cost_nusd(prompt, completion))

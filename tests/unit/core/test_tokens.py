@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minitoolai.core.tokens import count_prompt, count_text, prompt_tokens_bound
+from minitoolai.core.tokens import CL100K, count_prompt, count_text, prompt_tokens_bound
 
 #: Counts of tiktoken's o200k_base.
 KNOWN = [("", 0), ("hello world", 2), ("antidisestablishmentarianism", 6), ("2 + 2 = 4", 7), ("お誕生日おめでとう", 8)]
+#: Counts of tiktoken's cl100k_base (the cookbook's).
+KNOWN_CL100K = [("", 0), ("antidisestablishmentarianism", 6), ("2 + 2 = 4", 7), ("お誕生日おめでとう", 9)]
 #: The conversation of OpenAI's cookbook and its prompt_tokens at gpt-4o and gpt-4o-mini.
 COOKBOOK = [
     {
@@ -117,3 +119,9 @@ def test_all_texts_of_a_message_count() -> None:
 def test_a_body_without_messages_has_only_its_frame() -> None:
     """Three tokens around every prompt."""
     assert count_prompt({}) == 3
+
+
+@pytest.mark.parametrize(("text", "tokens"), KNOWN_CL100K)
+def test_the_embedding_models_vocabulary_is_counted_too(text: str, tokens: int) -> None:
+    """OpenAI's embedding models have another one than those that chat; a token is at least a byte of it as well."""
+    assert count_text(text, CL100K) == tokens <= len(text.encode())

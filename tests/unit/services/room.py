@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from minitoolai.core.catalog import Catalog, ChatModel
+from minitoolai.core.catalog import Catalog, ChatModel, Route
 from minitoolai.core.errors import MiniToolError
 from minitoolai.core.inference import ChatRequest, Usage
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.core.pricing import TokenPrices
-from minitoolai.core.sse import event
+from minitoolai.core.sse import DONE, event
 from minitoolai.core.tokens import prompt_tokens_floor
 from minitoolai.services.calls import OpenCalls
 from minitoolai.services.chat import Chat, WholeReply
 from minitoolai.services.metering import Metering, new_call_id
+from minitoolai.services.ports import ChatEngine
 from minitoolai.services.routing import Router
 from tests.support.fakes import FakeEngine, FakeLedger, FakePictures, FakeReplays, FakeSink, principal
 
@@ -44,19 +45,33 @@ HALF = REPLY[: REPLY.index(b"hello world") + len(b"hello world")]
 ROLE = event({"id": "c", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
 CONTENT = event({"id": "c", "choices": [{"index": 0, "delta": {"content": "hello world"}}]})
 LAST = event({"id": "c", "choices": [], "usage": USAGE})
+#: What an engine that works sends, whole and streamed.
+GOOD: dict[bool, tuple[bytes, ...]] = {False: (REPLY_WITH_USAGE,), True: (ROLE, CONTENT, LAST + DONE)}
 
 
 class Room:
-    """A chat with one engine, and a way to stop it anywhere."""
+    """A chat with one engine, or with `others` to stand in for it, and a way to stop it anywhere."""
 
-    def __init__(self, *steps: Any, balance: int = 10**6, counted: Usage | None = None) -> None:
+    def __init__(
+        self,
+        *steps: Any,
+        balance: int = 10**6,
+        counted: Usage | None = None,
+        others: Sequence[FakeEngine] = (),
+        breaker_failures: int = 0,
+    ) -> None:
         self.ledger = FakeLedger(balance)
         self.engine = FakeEngine(*steps, counted=counted, prompt_tokens=PROMPT)
         self.calls = OpenCalls()
-        catalog = Catalog([MODEL, replace(MODEL, id="other", engine="elsewhere", aliases=())])
+        self.engines = {engine.name: engine for engine in (self.engine, *others)}
+        model = replace(MODEL, others=tuple(Route(engine.name) for engine in others))
+        catalog = Catalog([model, replace(MODEL, id="other", engine="elsewhere", aliases=())])
         self.pictures, self.replays = FakePictures(), FakeReplays()
-        router = Router({"fake": self.engine}, {}, random.Random(1))
-        self.chat = Chat(catalog, router, Metering(self.ledger), self.calls, self.pictures, self.replays)
+        engines: dict[str, ChatEngine] = dict(self.engines)
+        self.router: Router[ChatModel, ChatEngine] = Router(
+            engines, dict.fromkeys(engines, breaker_failures), random.Random(1)
+        )
+        self.chat = Chat(catalog, self.router, Metering(self.ledger), self.calls, self.pictures, self.replays)
         self.sink = FakeSink()
         #: Set when the call has come to where it is stopped.
         self.there = asyncio.Event()
@@ -105,3 +120,19 @@ def error_event(text: str) -> str:
     """The code of the error event that ends a stream."""
     last = text.strip().split("\n\n")[-1].removeprefix("data: ")
     return str(json.loads(last)["error"]["code"])
+
+
+def second(*steps: Any, name: str = "second", **more: Any) -> FakeEngine:
+    """An engine that stands in."""
+    return FakeEngine(*steps, name=name, **more)
+
+
+async def run(room: Room, *, streamed: bool) -> None:
+    """Run a call of either kind."""
+    await (room.stream() if streamed else room.whole())
+
+
+def said(room: Room) -> str:
+    """What a stream's caller received as content."""
+    frames = [json.loads(frame[6:]) for frame in room.sink.text.split("\n\n") if frame.startswith("data: {")]
+    return "".join(choice["delta"].get("content") or "" for chunk in frames for choice in chunk.get("choices", ()))

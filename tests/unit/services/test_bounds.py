@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.errors import ContextLengthExceeded, CostCapExceeded, InvalidValue
-from minitoolai.core.inference import MIN_COMPLETION_TOKENS, ChatRequest
+from minitoolai.core.inference import MIN_COMPLETION_TOKENS, ChatRequest, Usage
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.tokens import PROMPT_OVERHEAD_TOKENS
 from minitoolai.services.bounds import Bounds
@@ -22,6 +22,21 @@ REQUEST = ChatRequest(
     "m", {"messages": [{"role": "user", "content": "hello world"}]}, body_bytes=100, stream=False,
     max_completion_tokens=None, default_completion_tokens=1000, choices=1, include_usage=False, seed_fields=False,
 )  # fmt: skip
+
+
+#: Its prices with one for tokens that were cached.
+CACHED = TokenPrices(1_000_000, 2_000_000, 250_000)
+#: The same with a dear tier, a cheap one, and a price for a search on the web.
+PRICED = replace(
+    MODEL,
+    tiers={"priority": TokenPrices(3_000_000, 1_000_000), "flex": TokenPrices(500_000, 1_000_000, 100_000)},
+    web_search_nusd=1000,
+)
+
+
+def asking(**fields: object) -> ChatRequest:
+    """A call with more fields, of 100 tokens at most."""
+    return replace(REQUEST, body={**REQUEST.body, **fields}, max_completion_tokens=100)
 
 
 @pytest.mark.parametrize(("asked", "default", "tokens"), [(None, 1000, 500), (None, 40, 40), (7, 1000, 7), (500, 10, 500)])
@@ -118,3 +133,74 @@ async def test_the_prompt_of_an_open_call_is_estimated_until_it_is_counted() -> 
     own = Bounds(replace(MODEL, o200k=True), long)
     await own.count_exactly(FakeEngine(prompt_tokens=77))
     assert own.prompt_so_far() == own.count_prompt() == 77
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("service_tier", "priority"), ("service_tier", "flex"), ("service_tier", 5), ("service_tier", ["flex"]),
+        ("web_search_options", {}), ("web_search_options", {"search_context_size": "low"}), ("audio", {"voice": "alloy"}),
+        ("modalities", ["text", "audio"]), ("modalities", ["audio"]), ("prediction", {"type": "content"}),
+    ],
+)  # fmt: skip
+def test_what_changes_the_price_needs_one(name: str, value: object) -> None:
+    """Refused by its name where the catalogue has no price for it."""
+    with pytest.raises(InvalidValue) as caught:
+        Bounds(MODEL, asking(**{name: value}))
+    assert caught.value.param == name
+    assert "no price" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("service_tier", None), ("service_tier", "auto"), ("service_tier", "default"), ("web_search_options", None),
+        ("audio", None), ("modalities", ["text"]), ("modalities", None), ("prediction", None),
+    ],
+)  # fmt: skip
+def test_values_that_change_no_price_are_free(name: str, value: object) -> None:
+    """Held as a call without the field."""
+    assert Bounds(PRICED, asking(**{name: value})).wanted_nusd() == Bounds(MODEL, asking()).wanted_nusd()
+
+
+def test_a_tier_without_a_price_is_refused_beside_others() -> None:
+    """As is what no price can be given for."""
+    for name, value in (("service_tier", "scale"), ("audio", {}), ("prediction", {"type": "content"})):
+        with pytest.raises(InvalidValue) as caught:
+            Bounds(PRICED, asking(**{name: value}))
+        assert caught.value.param == name
+
+
+@pytest.mark.parametrize(
+    ("tier", "held", "usual", "at_tier"),
+    [
+        # The hold takes the dearer price of each kind: the provider may serve the call at its usual tier all the same.
+        ("priority", 3 * 116 + 2 * 100, 10 + 2 * 20, 3 * 10 + 20),
+        ("flex", 116 + 2 * 100, 10 + 2 * 20, 10 // 2 + 20),
+    ],
+)
+def test_a_tier_is_held_at_the_dearest_and_charged_as_served(tier: str, held: int, usual: int, at_tier: int) -> None:
+    """Only the tier that was asked for changes the charge, where the engine says that it served it."""
+    bounds = Bounds(PRICED, asking(service_tier=tier))
+    assert bounds.wanted_nusd() == bounds.min_nusd() == held
+    for served, cost in ((None, usual), ("default", usual), ("scale", usual), (tier, at_tier)):
+        assert bounds.charge_nusd(Usage(10, 20, tier=served)) == cost
+    assert Bounds(PRICED, asking()).charge_nusd(Usage(10, 20, tier=tier)) == usual
+
+
+def test_cached_tokens_are_priced_by_the_tier() -> None:
+    """A tier has its own price for them, or none."""
+    flex, usual = Bounds(PRICED, asking(service_tier="flex")), Bounds(replace(PRICED, prices=CACHED), asking())
+    assert flex.charge_nusd(Usage(1000, 0, cached_tokens=1000, tier="flex")) == 100
+    assert flex.charge_nusd(Usage(1000, 0, cached_tokens=1000)) == 1000
+    assert usual.charge_nusd(Usage(1000, 0, cached_tokens=400)) == 600 + 100
+    assert usual.wanted_nusd() == Bounds(MODEL, asking()).wanted_nusd(), "a hold counts on no cache"
+
+
+def test_a_search_is_held_and_charged_once() -> None:
+    """Beside the tokens, whatever their number; an answer is shortened by what is left after it."""
+    bounds, without = Bounds(PRICED, asking(web_search_options={})), Bounds(PRICED, asking())
+    assert bounds.fees_nusd == bounds.wanted_nusd() - without.wanted_nusd() == 1000
+    assert bounds.charge_nusd(Usage(10, 20)) == 1000 + 10 + 2 * 20
+    open_ = Bounds(PRICED, replace(asking(web_search_options={}), max_completion_tokens=None, default_completion_tokens=400))
+    assert open_.affordable_tokens(1000 + 116 + 2 * 50, open_.wanted_tokens()) == 50

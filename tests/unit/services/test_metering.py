@@ -19,8 +19,9 @@ from minitoolai.core.errors import (
 )
 from minitoolai.core.inner_errors import HoldAlreadyResolved
 from minitoolai.core.ledger import CallOutcome, HoldAnswer, HoldOutcome, Resolution, Settlement
+from minitoolai.core.records import CallFacts
 from minitoolai.services import metering as module
-from minitoolai.services.metering import Hold, Metering, new_call_id, settled_soon
+from minitoolai.services.metering import Hold, Metering, OpenHolds, new_call_id, settled_soon
 from tests.support.fakes import ACCOUNT_ID, KEY_ID, FakeLedger, principal
 
 
@@ -161,7 +162,7 @@ async def test_what_nobody_awaits_is_logged(caplog: pytest.LogCaptureFixture) ->
     assert settled is not None
     assert settled.charged_nusd == 100
     assert "used 0.00000015 USD, 0.00000005 more than its hold" in caplog.text
-    nobody = Hold(ledger, UUID(int=5), HoldAnswer(HoldOutcome.GRANTED, 1, 1))
+    nobody = Hold(ledger, UUID(int=5), HoldAnswer(HoldOutcome.GRANTED, 1, 1), CallFacts(), OpenHolds())
     missing = await nobody.settle(Settlement(UUID(int=5), 1, CallOutcome.FAILED))
     assert missing.resolution is Resolution.MISSING
     assert "no hold" in caplog.text

@@ -313,7 +313,8 @@ DECLARE
     gone integer;
 BEGIN
     DELETE FROM replays WHERE call_id IN (
-        SELECT call_id FROM replays WHERE created_at < clock_timestamp() - interval '24 hours' LIMIT p_most);
+        SELECT call_id FROM replays WHERE created_at < clock_timestamp() - interval '24 hours' LIMIT p_most
+        FOR UPDATE SKIP LOCKED);  -- several processes erase at once
     GET DIAGNOSTICS gone = ROW_COUNT;
     RETURN gone;
 END $$;

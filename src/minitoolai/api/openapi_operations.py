@@ -1,0 +1,162 @@
+"""What `/openapi.json` says of each route: one entry for each, by its method and path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from minitoolai.api import openapi_replies as replies
+from minitoolai.api.chat_request import ChatBody
+from minitoolai.api.embeddings import EmbeddingsBody
+from minitoolai.api.messages_schema import CountBody, MessagesBody
+from minitoolai.api.openapi_replies import DAY, REQUEST_ID, Schema, constant
+from minitoolai.api.paid import MAX_IDEMPOTENCY_KEY
+from minitoolai.api.queries import LONGEST, MOST_ROWS
+from minitoolai.api.responses_body import ResponsesBody
+from minitoolai.api.usage import MOST_ID
+
+_QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+#: Refusals that any request may meet: before its path is known, and by a fault of ours.
+_ANY = (400, 408, 431, 500)
+#: With a key: wrong, not allowed, the database away.
+_KEYED = (*_ANY, 401, 403, 503)
+#: With a body.
+_BODY = (*_KEYED, 413, 415)
+#: Of a model that is asked or counted.
+_MODEL = (*_BODY, 404, 429, 502, 504)
+#: With money.
+_PAID = (*_MODEL, 402, 409, 422)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter beside the body."""
+
+    name: str
+    place: str
+    schema: Schema
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route."""
+
+    summary: str
+    #: What 200 answers, by media type.
+    reply: Mapping[str, Schema]
+    errors: tuple[int, ...] = _KEYED
+    #: Whether it takes a key.
+    keyed: bool = True
+    #: The structs that check its body, and an example.
+    body: tuple[type[Any], ...] = ()
+    example: Mapping[str, Any] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    #: Headers of a reply beside `x-request-id`.
+    headers: tuple[str, ...] = ()
+    #: Whether errors have Anthropic's shape.
+    anthropic: bool = False
+    #: Statuses that answer with `reply` too.
+    also: tuple[int, ...] = ()
+
+
+def _json(schema: Schema) -> dict[str, Schema]:
+    return {"application/json": schema}
+
+
+def _or_stream(schema: Schema) -> dict[str, Schema]:
+    """Return both forms of a reply; what the events of a stream are, JSON Schema cannot say."""
+    return {**_json(schema), "text/event-stream": {}}
+
+
+def _or_csv(schema: Schema) -> dict[str, Schema]:
+    return {**_json(schema), "text/csv": replies.STRING}
+
+
+_PAID_PARAMETERS = (
+    Parameter(
+        "x-max-cost", "header", {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?$"},
+        "Refuse the call where it may cost more, in USD.",
+    ),
+    Parameter(
+        "idempotency-key", "header",
+        {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]+$"},
+        "Makes a repeated call answer with the first one's reply, charged once.",
+    ),
+)  # fmt: skip
+_PAID_HEADERS = ("x-minitoolai-cost", "x-minitoolai-balance", "x-minitoolai-ignored", "x-minitoolai-replayed", "x-ratelimit")
+_PAGE_PARAMETERS = (
+    Parameter("from", "query", DAY, "The first day, in UTC."),
+    Parameter("to", "query", DAY, "The day after the last one."),
+    Parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS}, "Rows of a page."),
+    Parameter("after", "query", replies.STRING, "`next` of the page before."),
+    Parameter("format", "query", constant("json", "csv"), "JSON, or CSV."),
+)
+_ID = Parameter("id", "path", {"type": "string", "minLength": 1, "maxLength": 200}, "An id.")
+
+
+def _chat(summary: str) -> Operation:
+    return Operation(
+        summary, _or_stream(replies.COMPLETION), _PAID, body=(ChatBody,),
+        example={"model": "gpt-4o-mini", "messages": _QUESTION}, parameters=_PAID_PARAMETERS, headers=_PAID_HEADERS,
+    )  # fmt: skip
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "POST /api/chat-completions": _chat("Chat; streams unless `stream` is false."),
+    "POST /v1/chat/completions": _chat("Chat, as OpenAI's chat completions."),
+    "POST /v1/responses": Operation(
+        "Chat, as OpenAI's Responses API; nothing is stored.", _or_stream(replies.RESPONSE), _PAID,
+        body=(ResponsesBody,), example={"model": "gpt-4o-mini", "input": "What is the capital of France?"},
+        parameters=_PAID_PARAMETERS, headers=_PAID_HEADERS,
+    ),
+    "GET /v1/responses/{id}": Operation("404: no response is stored.", {}, (*_KEYED, 404), parameters=(_ID,)),
+    "DELETE /v1/responses/{id}": Operation("404: no response is stored.", {}, (*_KEYED, 404), parameters=(_ID,)),
+    "POST /v1/messages": Operation(
+        "Chat, as Anthropic's Messages API.", _or_stream(replies.MESSAGE), _PAID, body=(MessagesBody,),
+        example={"model": "gpt-4o-mini", "max_tokens": 100, "messages": _QUESTION}, parameters=_PAID_PARAMETERS,
+        headers=_PAID_HEADERS, anthropic=True,
+    ),
+    "POST /v1/messages/count_tokens": Operation(
+        "The tokens of a message, at no cost.", _json(replies.COUNTED), _MODEL, body=(CountBody,),
+        example={"model": "gpt-4o-mini", "messages": _QUESTION}, anthropic=True,
+    ),
+    "POST /v1/embeddings": Operation(
+        "Embeddings, as OpenAI's.", _json(replies.EMBEDDINGS), _PAID, body=(EmbeddingsBody,),
+        example={"model": "text-embedding-3-small", "input": "a text"}, parameters=_PAID_PARAMETERS,
+        headers=_PAID_HEADERS,
+    ),
+    "GET /v1/models": Operation(
+        "The models that the key may use; in Anthropic's shape with the header `anthropic-version`.", _json(replies.MODELS)
+    ),
+    "GET /v1/models/{id}": Operation("One model.", _json(replies.MODEL), (*_KEYED, 404), parameters=(_ID,)),
+    "GET /v1/balance": Operation("What the account has, and what the key may still spend.", _json(replies.BALANCE)),
+    "GET /v1/usage": Operation(
+        "Every call with its cost, or sums by day, model and key.", _or_csv(replies.USAGE_PAGE),
+        parameters=(
+            *_PAGE_PARAMETERS,
+            Parameter("group_by", "query", {"type": "string", "pattern": "^(day|model|key)$"}, "Sums by: day, model, key."),
+            Parameter("model", "query", {"type": "string", "maxLength": LONGEST}, "Calls of one model."),
+            Parameter("key_id", "query", {"type": "integer", "minimum": 1, "maximum": MOST_ID}, "Calls of one key."),
+            Parameter("request_id", "query", REQUEST_ID, "One call."),
+        ),
+        headers=("x-minitoolai-next",),
+    ),
+    "GET /v1/ledger": Operation(
+        "The statement: every movement of money.", _or_csv(replies.LEDGER_PAGE), parameters=_PAGE_PARAMETERS,
+        headers=("x-minitoolai-next",),
+    ),
+    "POST /v1/quotes": Operation(
+        "The most that a call with this body may cost.", _json(replies.QUOTE), _MODEL, body=(ChatBody, EmbeddingsBody),
+        example={"model": "gpt-4o-mini", "messages": _QUESTION},
+    ),
+    "GET /v1/prices": Operation("What every model costs.", _json(replies.PRICES), _ANY, keyed=False),
+    "GET /healthz": Operation("Whether the process lives.", _json(replies.HEALTH), _ANY, keyed=False),
+    "GET /readyz": Operation("Whether it can take calls.", _json(replies.READINESS), _ANY, keyed=False, also=(503,)),
+    "GET /metrics": Operation(
+        "Figures for Prometheus; with the operator's token, or from the same machine.",
+        {"text/plain": replies.STRING}, (*_ANY, 403), keyed=False,
+    ),
+    "GET /openapi.json": Operation("This document.", _json({"type": "object"}), _ANY, keyed=False),
+}  # fmt: skip

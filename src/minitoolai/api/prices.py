@@ -1,0 +1,52 @@
+"""`GET /v1/prices`: what every model costs, for anyone to see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from minitoolai.core.catalog import Catalog, ChatModel, Model
+from minitoolai.core.money import format_usd
+from minitoolai.core.pricing import TokenPrices
+from minitoolai.edge.application import Routes
+from minitoolai.edge.exchange import Exchange
+
+_encode = msgspec.json.Encoder().encode
+
+
+def add_prices(routes: Routes, catalog: Catalog) -> None:
+    """Add the route."""
+
+    async def prices(exchange: Exchange) -> None:
+        shown = [_shown(model) for model in catalog.served()]
+        await exchange.reply(200, _encode({"object": "list", "currency": "USD", "data": shown}))
+
+    routes.add("GET", "/v1/prices", prices)
+
+
+def _shown(model: Model) -> dict[str, Any]:
+    """Return a model's prices; what its kind does not have is null."""
+    chat = model if isinstance(model, ChatModel) else None
+    search = chat.web_search_nusd if chat else None
+    return {
+        "id": model.id,
+        "object": "price",
+        "type": "chat" if chat else "embedding",
+        "aliases": list(model.aliases),
+        "starter": model.starter,
+        **_usd(model.prices, writes=chat is not None),
+        "service_tiers": {tier: _usd(prices) for tier, prices in chat.tiers.items()} if chat else {},
+        "web_search_usd_per_call": None if search is None else format_usd(search),
+        "vision": chat is not None and chat.vision,
+        "context_tokens": model.context_tokens,
+        "max_completion_tokens": chat.max_completion_tokens if chat else None,
+    }
+
+
+def _usd(prices: TokenPrices, *, writes: bool = True) -> dict[str, str | None]:
+    return {
+        "input_usd_per_1m": format_usd(prices.input_nusd_per_1m),
+        "cached_input_usd_per_1m": format_usd(prices.cached_input_nusd_per_1m),
+        "output_usd_per_1m": format_usd(prices.output_nusd_per_1m) if writes else None,
+    }

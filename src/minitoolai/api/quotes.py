@@ -1,0 +1,71 @@
+"""`POST /v1/quotes`: the most that a call may cost, from the call's own body, without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from minitoolai.api.bodies import checked, decode_object
+from minitoolai.api.chat_request import OPENAI, chat_request
+from minitoolai.core.access import Principal
+from minitoolai.core.catalog import Catalog, Model
+from minitoolai.core.money import format_usd
+from minitoolai.core.quotes import Quote, QuoteLine
+from minitoolai.edge.application import Routes
+from minitoolai.edge.exchange import Exchange
+from minitoolai.services.access import Access
+from minitoolai.services.chat import Chat
+
+#: Quotes a call of one kind of model, from its decoded body and the size of what came.
+Quoter = Callable[[Principal, dict[str, Any], int], Awaitable[Quote]]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Named(msgspec.Struct):
+    """What every call's body has."""
+
+    model: str
+
+
+def chat_quoter(chat: Chat) -> Quoter:
+    """Return what quotes the bodies of `POST /v1/chat/completions`."""
+
+    async def quote(principal: Principal, fields: dict[str, Any], body_bytes: int) -> Quote:
+        request, _ = chat_request(fields, body_bytes, OPENAI)
+        return await chat.quote(principal, request)
+
+    return quote
+
+
+def add_quotes(
+    routes: Routes, access: Access, catalog: Catalog, quoters: Mapping[type[Model], Quoter], *, max_body_bytes: int
+) -> None:
+    """Add the route. `quoters`: who quotes which kind of model."""
+
+    async def quotes(exchange: Exchange) -> None:
+        principal = await exchange.principal(access)
+        raw = await exchange.json_body(max_body_bytes)
+        fields = decode_object(raw)
+        model = catalog.model(checked(fields, _Named).model)
+        quote = await quoters[type(model)](principal, fields, len(raw))
+        await exchange.reply(200, _encode(_shown(quote)))
+
+    routes.add("POST", "/v1/quotes", quotes)
+
+
+def _shown(quote: Quote) -> dict[str, Any]:
+    return {
+        "object": "quote",
+        "model": quote.model,
+        "max_cost": format_usd(quote.max_cost_nusd),
+        "max_completion_tokens": quote.max_completion_tokens,
+        "lines": [_line(line) for line in quote.lines],
+    }
+
+
+def _line(line: QuoteLine) -> dict[str, Any]:
+    price = None if line.nusd_per_1m is None else format_usd(line.nusd_per_1m)
+    return {"what": line.what, "count": line.count, "usd_per_1m": price, "cost": format_usd(line.cost_nusd)}

@@ -1,0 +1,37 @@
+"""Embeddings at any server that speaks OpenAI's: OpenAI, vLLM, Ollama, llama.cpp, our own children."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from minitoolai.core.catalog import EmbeddingModel
+from minitoolai.core.embeddings import EmbeddingRequest, TextCounts
+from minitoolai.core.errors import ContextLengthExceeded, TextTooLong
+from minitoolai.core.tokens import CL100K, OTHER_VOCABULARY_FACTOR, TOKENS_AROUND_TEXT, count_text
+from minitoolai.engines.openai_upstream import OpenAIReply, OpenAIUpstream
+
+
+class OpenAIEmbeddings:
+    """One upstream that embeds."""
+
+    def __init__(self, upstream: OpenAIUpstream) -> None:
+        self.name = upstream.name
+        self.between_bytes_s = upstream.settings.between_bytes_s
+        self.total_s = upstream.settings.total_s
+        self._upstream = upstream
+
+    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> TextCounts:
+        """Count with OpenAI's vocabulary, off the event loop; twice that bounds the models of others."""
+        counted = await asyncio.to_thread(lambda: [count_text(text, CL100K) for text in texts])
+        if model.cl100k:
+            return TextCounts(counted, exact=True)
+        return TextCounts([count * OTHER_VOCABULARY_FACTOR + TOKENS_AROUND_TEXT for count in counted], exact=False)
+
+    async def open(self, model: EmbeddingModel, request: EmbeddingRequest) -> OpenAIReply:
+        """Send the call; return its reply once the headers are there. Errors: see `ports.EmbeddingEngine.open`."""
+        try:
+            return await self._upstream.post("/embeddings", model, {"model": model.upstream_id, **request.body})
+        except ContextLengthExceeded as error:
+            facts = {name: fact for name, fact in error.facts.items() if name != "param"}
+            raise TextTooLong(param="input", **facts) from error

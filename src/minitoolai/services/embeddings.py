@@ -1,0 +1,115 @@
+"""The embeddings use case: bound a call's cost, hold it, run it (`embedding_call`), or give an earlier reply again."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from minitoolai.core.access import Principal
+from minitoolai.core.catalog import Catalog, EmbeddingModel
+from minitoolai.core.embeddings import EmbeddingRequest
+from minitoolai.core.errors import IdempotencyInProgress, InsufficientCredit, KeyTokensLimited
+from minitoolai.core.inner_errors import AlreadyAnswered
+from minitoolai.core.quotes import Quote, QuoteLine
+from minitoolai.core.records import CallFacts
+from minitoolai.services.access import check_model
+from minitoolai.services.calls import OpenCalls
+from minitoolai.services.embedding_bounds import EmbeddingBounds
+from minitoolai.services.embedding_call import EmbeddingAttempts, EmbeddingCall, EmbeddingsReply, KeptEmbeddings
+from minitoolai.services.metering import Hold, Metering
+from minitoolai.services.ports import EmbeddingEngine, Replays
+from minitoolai.services.routing import Path, Router
+
+__all__ = ["Embeddings", "EmbeddingsReply"]
+
+_decode_kept = msgspec.json.Decoder(KeptEmbeddings).decode
+
+
+class Embeddings:
+    """The embeddings use case."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        router: Router[EmbeddingModel, EmbeddingEngine],
+        metering: Metering,
+        calls: OpenCalls,
+        replays: Replays,
+    ) -> None:
+        self._catalog = catalog
+        self._router = router
+        self._metering = metering
+        self._calls = calls
+        self._replays = replays
+
+    async def embed(
+        self, principal: Principal, call_id: UUID, request: EmbeddingRequest, facts: CallFacts | None = None
+    ) -> EmbeddingsReply:
+        """Run a call; `facts` are told what is learnt of it. Raises `ApiError`, and `CallerLeft` when interrupted so."""
+        facts = facts or CallFacts()
+        facts.asked = request.model
+        bounds, paths = self._bounds(principal, request)
+        facts.model = bounds.model.id
+        engine = paths[0].engine
+        if bounds.doubtful:
+            await bounds.count(engine)
+        await bounds.check_cap(engine)
+        try:
+            hold = await self._hold_counted(principal, call_id, bounds, engine, facts)
+        except AlreadyAnswered as answered:
+            facts.replayed = True
+            return await self._kept(answered)
+        with (call := EmbeddingCall(bounds, EmbeddingAttempts(paths, bounds), hold, self._calls)):
+            return await call.run()
+
+    async def quote(self, principal: Principal, request: EmbeddingRequest) -> Quote:
+        """Return the most that a call may cost, counted as exactly as before a real one. Raises `ApiError`."""
+        bounds, paths = self._bounds(principal, request)
+        await bounds.count(paths[0].engine)
+        line = QuoteLine.of_tokens("input tokens", bounds.tokens, bounds.model.prices.input_nusd_per_1m)
+        return Quote(bounds.model.id, bounds.cost_nusd(), None, (line,))
+
+    def _bounds(
+        self, principal: Principal, request: EmbeddingRequest
+    ) -> tuple[EmbeddingBounds, list[Path[EmbeddingModel, EmbeddingEngine]]]:
+        model = self._catalog.embedding_model(request.model)
+        check_model(principal, model)
+        return EmbeddingBounds(model, request), self._router.paths(model)
+
+    async def _hold_counted(
+        self, principal: Principal, call_id: UUID, bounds: EmbeddingBounds, engine: EmbeddingEngine, facts: CallFacts
+    ) -> Hold:
+        """Hold the bound; where that is too much, what the engine counts."""
+        try:
+            return await self._hold(principal, call_id, bounds, engine, facts)
+        except (InsufficientCredit, KeyTokensLimited):
+            if bounds.counted:
+                raise
+            await bounds.count(engine)
+            return await self._hold(principal, call_id, bounds, engine, facts)
+
+    async def _hold(
+        self, principal: Principal, call_id: UUID, bounds: EmbeddingBounds, engine: EmbeddingEngine, facts: CallFacts
+    ) -> Hold:
+        cost = bounds.cost_nusd()
+        return await self._metering.hold(
+            principal,
+            call_id,
+            min_nusd=cost,
+            wanted_nusd=cost,
+            model=bounds.model.id,
+            engine=engine.name,
+            min_tokens=bounds.tokens,
+            wanted_tokens=bounds.tokens,
+            repeatable=bounds.request.repeatable,
+            facts=facts,
+        )
+
+    async def _kept(self, answered: AlreadyAnswered) -> EmbeddingsReply:
+        """Return the earlier reply. Raises `IdempotencyInProgress` where it was erased at this very moment."""
+        reply = await self._replays.find(answered.call_id)
+        if reply is None:
+            raise IdempotencyInProgress(param="idempotency-key")
+        kept = _decode_kept(reply)
+        return EmbeddingsReply(bytes(kept.body), kept.cost_nusd, None, answered.rates, replayed=True)
