@@ -129,6 +129,14 @@ async def test_each_field_is_checked_by_name(
     assert upstream.asked == []
 
 
+async def test_a_value_is_not_sent_back_at_length(caller: Caller) -> None:
+    """However long a wrong word is, its refusal is short."""
+    for path in (SEED, OPENAI):
+        reply = await caller.send(path, _with(messages=[{"role": "robot" * 10_000, "content": "Hi"}]))
+        assert reply.error["param"] == "messages[0].role"
+        assert len(reply.body) < 1000
+
+
 async def test_a_prompt_longer_than_the_model_reads(gateway: LocalGateway, caller: Caller, upstream: Upstream) -> None:
     """`context_length_exceeded` with both counts, before anything is held or asked."""
     long = [{"role": "user", "content": "word " * 140_000}]

@@ -13,7 +13,7 @@ from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.tokens import count_prompt
 from tests.support.clients import BODY, Caller, ends_in_band
 from tests.support.local_gateway import LocalGateway
-from tests.support.upstream import Asked, Upstream, chunk, completion, frame, usage, usage_frame
+from tests.support.upstream import Asked, Upstream, chunk, completion, error_beside_choices, frame, usage, usage_frame
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,6 +42,7 @@ BREAKS = {
     "an error event": [*START, frame({"error": {"message": "canary", "type": "server_error", "code": 500}})],
     "an error event of text": [*START, frame({"error": "canary"})],
     "an error event, then more": [*START, frame({"error": {"message": "canary"}}), chunk({"content": "x"}), DONE],
+    "an error beside choices": [*START, error_beside_choices()],
     "garbage": [*START, b"data: <html>canary</html>\n\n", DONE],
     "half a frame": [*START, chunk({"content": "canary"})[:-20]],
     "no object": [*START, b"data: [1]\n\n", DONE],

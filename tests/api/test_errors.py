@@ -125,6 +125,10 @@ async def test_404_for_paths_and_models(caller: Caller) -> None:
     """The path is shown back short and printable; of a model its name, and where the models are listed."""
     for path in ("/", "/v1", "/v1/chat/completions/extra", "/v1/chat//completions", "/favicon.ico", "/v1/completions"):
         shows(await caller.send(path, BODY), 404, "not_found", "invalid_request_error", "POST", "documentation")
+    for path in ("/v1/v1/chat/completions", "/chat/completions", "/openai/v1/chat/completions", "/v1/chat/completions//"):
+        shows(
+            await caller.send(path, BODY), 404, "not_found", "invalid_request_error", "is /v1/chat/completions:", "base URL"
+        )
     odd = await caller.get("/" + "a" * 5000 + "%0d%0a")
     shows(odd, 404, "not_found", "invalid_request_error", "GET /aaa")
     assert len(odd.error["message"]) < 300

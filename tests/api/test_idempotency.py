@@ -193,14 +193,13 @@ async def test_a_call_that_failed_frees_its_key(
 
 
 async def test_what_is_refused_takes_no_key(gateway: LocalGateway, upstream: Upstream) -> None:
-    """A bad body, no money: the key is free for the right call."""
-    poor, key = await gateway.caller("0.00001"), str(uuid4())
+    """A bad body, a key that may spend no more: the Idempotency-Key is free for the right call."""
+    poor, key = await gateway.caller(limit_usd="0.00001"), str(uuid4())
     assert (await send(poor, key, temperature=9)).status == 400
     assert (await send(poor, key, max_completion_tokens=1000)).status == 402
-    rich = await gateway.caller(account=poor.account)
-    await gateway.books.fetch("UPDATE accounts SET balance = 5000000000 WHERE id = $1", poor.account_id)
+    rich = await gateway.books.caller(gateway.base, account=poor.account)
     assert (await send(rich, key)).status == 200
-    await gateway.books.fetch("UPDATE accounts SET balance = balance - 4999990000 WHERE id = $1", poor.account_id)
+    await charged(gateway, rich, 1)
 
 
 async def test_keys_are_the_accounts(gateway: LocalGateway, caller: Caller, upstream: Upstream) -> None:

@@ -16,7 +16,7 @@ from tests.api.conftest import Serving
 from tests.support.clients import Caller, until
 from tests.support.local_gateway import LocalGateway
 from tests.support.messages import ASKED, COUNT_TOKENS, MESSAGES, VERSION, events, send, shows, spent, written
-from tests.support.upstream import WORDS, Asked, Upstream, chunk, completion, usage, usage_frame
+from tests.support.upstream import WORDS, Asked, Upstream, chunk, completion, error_beside_choices, usage, usage_frame
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -113,12 +113,13 @@ async def test_counting_goes_beyond_what_a_model_reads(caller: Caller) -> None:
     assert "more than the 128000 that the model" in told["message"]
 
 
-async def test_a_stream_that_breaks_off(gateway: LocalGateway, caller: Caller, upstream: Upstream) -> None:
+@pytest.mark.parametrize("told", [b'data: {"error": {"message": "canary"}}\n\n', error_beside_choices()])
+async def test_a_stream_that_breaks_off(gateway: LocalGateway, caller: Caller, upstream: Upstream, told: bytes) -> None:
     """What came is delivered and charged; then an `error` event, and no `message_stop`."""
 
     async def break_off(request: web.Request, asked: Asked) -> web.StreamResponse:
         upstream.pause_s = 0.05
-        return await upstream.stream(request, asked, [*START, b'data: {"error": {"message": "canary"}}\n\n'])
+        return await upstream.stream(request, asked, [*START, told])
 
     upstream.handler = break_off
     reply = await send(caller, stream=True)

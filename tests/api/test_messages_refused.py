@@ -48,6 +48,7 @@ async def test_other_refusals(gateway: LocalGateway, caller: Caller, monkeypatch
     shows(await caller.send(MESSAGES, b"{}", headers={"content-type": "text/plain"}), 415, "invalid_request_error")
     shows(await caller.send(MESSAGES, b" " * 21 * 1024 * 1024), 413, "request_too_large", "larger than")
     shows(await caller.send(MESSAGES, method="GET"), 405, "invalid_request_error", "Use POST")
+    shows(await caller.send(f"{MESSAGES}/batches", method="GET"), 404, "not_found_error", "There is no GET")
     wrong = Caller(gateway.base, "sk-wrong", "", 0, 0)
     shows(await send(wrong), 401, "authentication_error", "not a key of this server")
     shows(await send(await gateway.caller("0")), 402, "billing_error", "smaller max_tokens")

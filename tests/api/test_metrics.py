@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.conftest import Serving
-from tests.support.clients import Caller, Reply, exchange_bytes, parse_reply, shows
+from tests.support.clients import BODY, OPENAI, Caller, Reply, exchange_bytes, parse_reply, shows, until
 from tests.support.local_gateway import LocalGateway
 from tests.support.upstream import Asked, Upstream
 
@@ -70,8 +70,7 @@ async def test_open_calls_and_their_money_show(serving: Serving, upstream: Upstr
     async with serving() as gateway:
         caller = await gateway.caller()
         call = asyncio.create_task(caller.openai(max_completion_tokens=1000))
-        while not gateway.inside.ledger or await gateway.books.held() == 0:
-            await asyncio.sleep(0.01)
+        await until(gateway.books.held, "the hold")
         await asyncio.sleep(1.1)  # the gauges are read once a second
         page = await caller.get("/metrics")
         held = await gateway.books.held()
@@ -113,6 +112,27 @@ async def test_a_stream_that_breaks_has_its_error(serving: Serving, upstream: Up
         page = await caller.get("/metrics")
     assert value(page, "requests_total", status="200", error="upstream_error") == 1
     assert value(page, "calls_total", outcome="cut") == 1
+
+
+async def test_callers_who_leave_show(serving: Serving, upstream: Upstream) -> None:
+    """A caller who is gone before any reply is counted once, as nginx does it."""
+
+    async def hangs(request: web.Request, asked: Asked) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return await upstream.answer(request, asked)
+
+    upstream.handler = hangs
+    async with serving() as gateway:
+        caller = await gateway.caller()
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(caller.request(OPENAI, BODY))
+        await until(lambda: upstream.asked, "the call is on its way")
+        writer.close()
+        await gateway.settle()
+        page = await caller.get("/metrics")
+    assert value(page, "requests_total", route="POST /v1/chat/completions") == 1
+    assert value(page, "requests_total", status="499", error="") == 1
+    assert value(page, "calls_total") == value(page, "calls_total", outcome="abandoned") == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.tokens import count_prompt
 from tests.support.clients import BODY, QUESTION, Caller, Reply
 from tests.support.local_gateway import LocalGateway
-from tests.support.upstream import WORDS, Asked, Upstream, chunk, usage, usage_frame
+from tests.support.upstream import WORDS, Asked, Upstream, chunk, error_beside_choices, frame, usage, usage_frame
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -150,6 +150,8 @@ async def test_what_the_engine_refuses(gateway: LocalGateway, caller: Caller, up
 BREAKS = {
     "ends early": [],
     "an error event": [b'data: {"error":{"message":"canary"}}\n\n'],
+    "an error beside choices": [error_beside_choices()],
+    "usage of its own, then nothing": [frame({"usage": {"prompt_tokens": 17}})],
     "garbage": [b"data: <html>canary</html>\n\n"],
     "half JSON": [b'data: {"canary": }\n\n', b"data: [DONE]\n\n"],
 }

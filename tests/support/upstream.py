@@ -164,6 +164,13 @@ def frame(data: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(data, separators=(",", ":")).encode() + b"\n\n"
 
 
+def error_beside_choices() -> bytes:
+    """Return one frame with an error that came after the reply had begun, as OpenRouter sends it."""
+    choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}
+    error = {"code": 502, "message": "canary", "metadata": {"provider_name": "canary"}}
+    return frame({**_HEAD, "object": "chat.completion.chunk", "choices": [choice], "error": error})
+
+
 def completion(text: str, shown: dict[str, Any] | None) -> dict[str, Any]:
     """Return a whole reply."""
     message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}

@@ -12,6 +12,8 @@ from minitoolai.core.errors import InvalidJson, InvalidValue
 
 #: Levels of lists and objects in a body at most. Decoding alone could go deeper than what comes after it.
 MAX_DEPTH = 200
+#: Characters of msgspec's sentence at most, which may repeat a value of the caller's.
+MAX_WHY = 200
 
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _decode = msgspec.json.Decoder().decode
@@ -37,10 +39,12 @@ def decode_object(raw: bytes) -> dict[str, Any]:
     return fields
 
 
-def checked(fields: dict[str, Any], schema: type[Schema], *, integers: Iterable[str] = ()) -> Schema:
+def checked(
+    fields: dict[str, Any], schema: type[Schema], *, integers: Iterable[str] = (), instead: Mapping[str, str] | None = None
+) -> Schema:
     """Return `fields` as `schema`; integral floats in `integers` are made integers, in `fields` too.
 
-    Raises `InvalidValue`.
+    Raises `InvalidValue`; `instead`: what to send instead, by patterns of the path at fault.
     """
     for name in integers:
         value = fields.get(name)
@@ -49,7 +53,7 @@ def checked(fields: dict[str, Any], schema: type[Schema], *, integers: Iterable[
     try:
         return msgspec.convert(fields, schema)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        raise _invalid(str(error), instead or {}) from None
 
 
 def origin_of(path: str, origins: Mapping[str, str]) -> tuple[str, str]:
@@ -80,7 +84,7 @@ def _depth(value: object) -> int:
     return depth
 
 
-def _invalid(problem: str) -> InvalidValue:
+def _invalid(problem: str, instead: Mapping[str, str]) -> InvalidValue:
     """Turn msgspec's sentence and path into ours."""
     path = _PATH.search(problem)
     param = path[1] if path else ""
@@ -88,6 +92,9 @@ def _invalid(problem: str) -> InvalidValue:
     missing = re.fullmatch(r"Object missing required field `(\w+)`", why)
     if missing:
         param = f"{param}.{missing[1]}" if param else missing[1]
-        return InvalidValue(param=param, why="it is required and missing.")
+        why = "It is required and missing"
+    if len(why) > MAX_WHY:
+        why = f"{why[:MAX_WHY]}…"
     why = why.replace("`", "'")
-    return InvalidValue(param=param or "body", why=f"{why[0].lower()}{why[1:]}.")
+    remedy = next((f" {text}" for pattern, text in instead.items() if re.fullmatch(pattern, param)), "")
+    return InvalidValue(param=param or "body", why=f"{why[0].lower()}{why[1:]}.{remedy}")

@@ -119,7 +119,10 @@ class ChatBody(msgspec.Struct):
 #: What goes to the engine: those that change the price only where the model has one for them (`services.bounds`).
 _KEPT = PASSED_FIELDS | {"service_tier", "web_search_options", "prediction"}
 _INTEGERS = ("max_completion_tokens", "max_tokens", "n", "top_logprobs", "seed")
-_PART_TYPE = re.compile(r"messages\[\d+\]\.content\[\d+\]\.type")
+_INSTEAD = {
+    r"messages\[\d+\]\.content\[\d+\]\.type": "A part is 'text', 'image_url' or 'refusal'; audio and files are taken by no "
+    "model of this server.",
+}
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -129,7 +132,7 @@ def chat_request(fields: dict[str, Any], body_bytes: int, surface: Surface) -> t
 
     Raises `InvalidValue`, `InvalidImageUrl`, `ImageTooLarge` with the field's path.
     """
-    body = _checked(fields)
+    body = checked(fields, ChatBody, integers=_INTEGERS, instead=_INSTEAD)
     images = _check_messages(body.messages)
     for _, image in image_urls(fields):
         if image.get("detail", "auto") is None:
@@ -152,16 +155,6 @@ def chat_request(fields: dict[str, Any], body_bytes: int, surface: Surface) -> t
         images=tuple(images),
     )
     return request, shown_names(fields.keys() - PASSED_FIELDS - READ_FIELDS - PRICED_FIELDS.keys())
-
-
-def _checked(fields: dict[str, Any]) -> ChatBody:
-    try:
-        return checked(fields, ChatBody, integers=_INTEGERS)
-    except InvalidValue as error:
-        if _PART_TYPE.fullmatch(error.param or ""):
-            possible = "A part is 'text', 'image_url' or 'refusal'; audio and files are taken by no model of this server."
-            raise InvalidValue(param=error.param, why=f"{error.facts['why']} {possible}") from None
-        raise
 
 
 def shown_names(dropped: Iterable[str]) -> str:

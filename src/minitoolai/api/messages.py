@@ -49,6 +49,7 @@ def add_messages(routes: Routes, access: Access, chat: Chat, *, max_body_bytes: 
 
     for path, endpoint in (("/v1/messages", answer), ("/v1/messages/count_tokens", count)):
         routes.add("POST", path, endpoint)
+    for path in ("/v1/messages", "/v1/messages/"):
         routes.before[path] = speak_anthropic
 
 

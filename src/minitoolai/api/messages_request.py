@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,10 +78,7 @@ def count_asked(fields: dict[str, Any]) -> Asked:
 
 
 def _asked(fields: dict[str, Any], schema: type[CountBody]) -> Asked:
-    try:
-        body = checked(fields, schema, integers=("max_tokens",))
-    except InvalidValue as error:
-        raise _with_remedy(error) from None
+    body = checked(fields, schema, integers=("max_tokens",), instead=_INSTEAD)
     if body.thread is not None:
         raise InvalidValue(param="thread", why="this server keeps no conversation. Send all its messages, and no thread.")
     conversation = _Conversation(len(body.tools or ()))
@@ -101,13 +97,6 @@ def _asked(fields: dict[str, Any], schema: type[CountBody]) -> Asked:
     shows_thinking = thinking is not None and thinking.type != "disabled" and thinking.display != "omitted"
     unknown = fields.keys() - {field.encode_name for field in msgspec.structs.fields(MessagesBody)}
     return Asked(chat, shown_names(unknown), conversation.places, shows_thinking, stops)
-
-
-def _with_remedy(error: InvalidValue) -> InvalidValue:
-    """Return `error` with what to send instead, where it is about a kind of block or tool."""
-    param = error.param or ""
-    instead = next((text for path, text in _INSTEAD.items() if re.fullmatch(path, param)), None)
-    return error if instead is None else InvalidValue(param=param, why=f"{error.facts['why']} {instead}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,14 @@ class ResponsesBody(msgspec.Struct):
 _WORD = re.compile(r"[a-z0-9_]{1,40}")
 _INTEGERS = ("max_output_tokens", "top_logprobs")
 _KNOWN_ITEMS = ("message", "function_call", "function_call_output", "reasoning")
+#: What to send instead, by the path of a `type` that is not understood here.
+_INSTEAD = {
+    r"input\[\d+\]\.content\[\d+\]\.type": "What is said to the model is input_text and input_image parts, what it "
+    "said itself output_text and refusal parts.",
+    r"input\[\d+\]\.output\[\d+\]\.type": "What a function found is a string, or input_text parts.",
+    r"tools\[\d+\]\.name": "It stands in the tool itself, as its parameters do, not in a function in it.",
+    r"text\.format\.type": "It is text, json_object or json_schema.",
+}
 #: Fields that name something which is kept between calls, and what to do without it.
 _STORED = {
     "previous_response_id": "Send the earlier input and output items again in input.",
@@ -188,7 +196,7 @@ def responses_body(fields: dict[str, Any]) -> ResponsesBody:
             raise InvalidValue(param=name, why=f"this server stores no responses, conversations or prompts. {remedy}")
     _check_items(fields.get("input"))
     _check_tools(fields)
-    body = checked(fields, ResponsesBody, integers=_INTEGERS)
+    body = checked(fields, ResponsesBody, integers=_INTEGERS, instead=_INSTEAD)
     if body.background:
         raise InvalidValue(param="background", why="responses are made while the call waits. Omit it, or stream.")
     if body.truncation not in (None, "disabled"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ def _tools(body: ResponsesBody) -> dict[str, Any]:
         tools = _allowed(tools, choice)
         chat["tool_choice"] = choice.mode
     elif isinstance(choice, FunctionChoice):
-        _check_offered(tools, choice.name, "tool_choice.name")
+        _check_offered({tool.name for tool in tools}, choice.name, "tool_choice.name")
         chat["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
     elif choice is not None:
         if choice == "required" and not tools:
@@ -104,16 +104,17 @@ def _tools(body: ResponsesBody) -> dict[str, Any]:
 
 def _allowed(tools: Sequence[FunctionTool], choice: AllowedTools) -> list[FunctionTool]:
     """Return the tools that `choice` leaves: only these are offered, since few engines know the choice itself."""
+    offered = {tool.name for tool in tools}
     for index, tool in enumerate(choice.tools):
-        _check_offered(tools, tool.name, f"tool_choice.tools[{index}].name")
+        _check_offered(offered, tool.name, f"tool_choice.tools[{index}].name")
     names = {tool.name for tool in choice.tools}
     if not names:
         raise InvalidValue(param="tool_choice.tools", why="it allows no tool. Send some, or 'none' as tool_choice.")
     return [tool for tool in tools if tool.name in names]
 
 
-def _check_offered(tools: Sequence[FunctionTool], name: str, param: str) -> None:
-    if name not in [tool.name for tool in tools]:
+def _check_offered(offered: Set[str], name: str, param: str) -> None:
+    if name not in offered:
         raise InvalidValue(param=param, why="tools holds no function of this name.")
 
 

@@ -158,7 +158,8 @@ class Catalog:
         """Return the embedding model called `name`. Raises as `model`, and `InvalidValue` where it does not embed."""
         model = self.model(name)
         if not isinstance(model, EmbeddingModel):
-            raise InvalidValue(param="model", why=f"'{name}' does not embed texts. Name an embedding model.")
+            why = f"'{name}' does not embed texts. Name an embedding model of GET /v1/models."
+            raise InvalidValue(param="model", why=why)
         return model
 
     def ids(self) -> list[str]:

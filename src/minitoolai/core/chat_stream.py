@@ -117,17 +117,16 @@ class ChatScanner:
         if not isinstance(chunk, dict):
             raise SseError("a frame is not an object")
         choices = chunk.get("choices")
-        if chunk.get("error") and not choices:
+        if chunk.get("error"):  # OpenRouter sends it beside choices
             found = chunk["error"]
             self.error = found if isinstance(found, dict) else {"message": str(found)}
             return b""
         usage = parse_usage(chunk.get("usage"))
         if usage is not None:
             self.usage, self._usage_at = usage, self.chunks + (1 if choices else 0)
-        if not isinstance(choices, list):
-            return frame
-        self.last = chunk
-        if not choices:
+        if isinstance(choices, list):
+            self.last = chunk
+        if not choices or not isinstance(choices, list):
             return b"" if chunk.get("usage") else frame
         if not all(isinstance(choice, dict) for choice in choices):
             raise SseError("a choice is not an object")

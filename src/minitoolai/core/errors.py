@@ -163,7 +163,7 @@ class AccountSuspended(PermissionDenied):
 
 
 class NotFound(ApiError):
-    """There is no {method} {path} here. The API's paths are listed in the documentation."""
+    """There is no {method} {path} here{instead}. The API's paths are listed in the documentation."""
 
     code = "not_found"
 

@@ -27,7 +27,8 @@ class Routes:
     exact: dict[str, dict[str, Endpoint]] = field(default_factory=dict)
     #: Paths that go on after the prefix, as `/v1/models/` + an id with slashes in it.
     prefixes: dict[str, dict[str, Endpoint]] = field(default_factory=dict)
-    #: What is done to an exchange of a path before anything can fail: a surface with errors of its own shape says so.
+    #: What is done to an exchange of a path, or of any below one that ends in a slash, before anything can fail: a surface
+    #: with errors of its own shape says so.
     before: dict[str, Callable[[Exchange], None]] = field(default_factory=dict)
 
     def add(self, method: str, path: str, endpoint: Endpoint) -> None:
@@ -44,6 +45,20 @@ class Routes:
             if path.startswith(prefix):
                 return f"{prefix}{{id}}", endpoints
         return None
+
+    def near(self, path: str) -> str | None:
+        """Return a path of the table that lacks the beginning of `path`, or the other way round; or None.
+
+        A program whose base URL has a `/v1` too many, or none, asks for such a one.
+        """
+        asked = path.rstrip("/") or "/"
+        return next((known for known in self.exact if asked.endswith(known) or known.endswith(asked)), None)
+
+    def prepare(self, exchange: Exchange) -> None:
+        """Do to an exchange what is to be done before anything can fail."""
+        for path, before in self.before.items():
+            if exchange.path == path or (path.endswith("/") and exchange.path.startswith(path)):
+                before(exchange)
 
 
 class Application:
@@ -107,11 +122,10 @@ class Application:
             observer.ended(record)
 
     async def _answer(self, exchange: Exchange) -> None:
-        if (before := self._routes.before.get(exchange.path)) is not None:
-            before(exchange)
+        self._routes.prepare(exchange)
         found = self._routes.find(exchange.path)
         if found is None:
-            raise NotFound(method=exchange.method, path=_shown(exchange.path))
+            raise self._not_found(exchange)
         place, endpoints = found
         method = "GET" if exchange.method == "HEAD" and "HEAD" not in endpoints else exchange.method
         endpoint = endpoints.get(method)
@@ -122,6 +136,11 @@ class Application:
         if self.draining and exchange.method == "POST":
             raise Draining(retry_after_s=2)
         await endpoint(exchange)
+
+    def _not_found(self, exchange: Exchange) -> NotFound:
+        near = self._routes.near(exchange.path)
+        instead = f", but there is {near}: correct your program's base URL" if near else ""
+        return NotFound(method=exchange.method, path=_shown(exchange.path), instead=instead)
 
 
 def _shown(path: str) -> str:

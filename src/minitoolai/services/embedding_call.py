@@ -93,7 +93,7 @@ class EmbeddingCall(EngineCall[EmbeddingModel, EmbeddingEngine]):
         """Run the call and return its reply. Raises `ApiError`, `CallerLeft`."""
         embedded = await self._tried(self._embed)
         try:
-            usage = embedded.usage or Usage(self._bounds.count_here(), 0)
+            usage = embedded.usage or Usage(await asyncio.to_thread(self._bounds.count_here), 0)
             settled = await self._settle(usage, embedded)
         except asyncio.CancelledError:
             raise self._interrupted() from None

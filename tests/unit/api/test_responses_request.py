@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -78,6 +79,15 @@ def test_allowed_tools() -> None:
     assert (found.repeated["tools"], found.repeated["tool_choice"]) == ([TOOL, OTHER], choice)
 
 
+def test_very_many_allowed_tools() -> None:
+    """No body makes the server search a long list for each item of another."""
+    tools = [{"type": "function", "name": f"f{number}"} for number in range(20_000)]
+    began_s = time.process_time()
+    found = asked(tools=tools, tool_choice={"type": "allowed_tools", "mode": "auto", "tools": tools})
+    assert len(found.chat["tools"]) == 20_000
+    assert time.process_time() - began_s < 4
+
+
 def test_messages() -> None:
     """Instructions come first; one text is a string, several parts are a list."""
     parts = [{"type": "input_text", "text": "Look"}, PICTURE]
@@ -136,7 +146,7 @@ def test_calls_in_parallel_and_in_turn() -> None:
         ({"input": [{"role": "tool", "content": "Hi"}]}, "input[0].role", ""),
         ({"input": [{"role": "user"}]}, "input[0].content", "required"),
         ({"input": [{"role": "user", "content": [{"type": "input_text"}]}]}, "input[0].content[0].text", "required"),
-        ({"input": [{"role": "user", "content": [{"type": "video"}]}]}, "input[0].content[0].type", ""),
+        ({"input": [{"role": "user", "content": [{"type": "text"}]}]}, "input[0].content[0].type", "input_text"),
         ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0].type", "input_image"),
         ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input[0].content[0].type", "input_text"),
         (
@@ -161,7 +171,7 @@ def test_calls_in_parallel_and_in_turn() -> None:
         ({"tools": [{"type": "web_search"}]}, "tools[0].type", "'web_search'"),
         ({"tools": [TOOL, {"type": "custom", "name": "x"}]}, "tools[1].type", "'custom'"),
         ({"tools": [{"type": "{weather}\n"}]}, "tools[0].type", "without a known type"),
-        ({"tools": [{"type": "function"}]}, "tools[0].name", "required"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name", "in the tool itself"),
         ({"tools": "web"}, "tools", ""),
         ({"tool_choice": "always"}, "tool_choice", ""),
         ({"tool_choice": "required"}, "tool_choice", "needs tools"),
@@ -177,7 +187,7 @@ def test_calls_in_parallel_and_in_turn() -> None:
             "tool_choice.tools",
             "no tool",
         ),
-        ({"text": {"format": {"type": "grammar"}}}, "text.format.type", ""),
+        ({"text": {"format": {"type": "grammar"}}}, "text.format.type", "json_schema"),
         ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema", "required"),
         ({"metadata": {"a": 5}}, "metadata[...]", ""),
         ({"previous_response_id": "resp_1"}, "previous_response_id", "again in input"),

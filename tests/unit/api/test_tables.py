@@ -79,6 +79,14 @@ def test_a_mark_comes_back_as_it_was(micros: int, digits: str, kind: int, name: 
     assert cursor(None) is None
 
 
+@pytest.mark.parametrize("part", ["0" * 32 + "\n", "0" * 31, "A" * 32, "\u0661" * 32, "\n" + "0" * 32])
+def test_a_mark_with_no_id_is_refused(part: str) -> None:
+    """One that was tampered with never reaches the database."""
+    text = cursor((0, part))
+    with pytest.raises(InvalidValue):
+        query(f"after={text}").mark(Micros, Hex)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_no_query_breaks_it(text: str) -> None:
     """Any text is a query, or a refusal that names a parameter."""

@@ -80,12 +80,13 @@ class TestChatScanner:
         assert not scanner.has_content
 
     @pytest.mark.parametrize("after_content", [False, True])
+    @pytest.mark.parametrize("beside", [{}, {"choices": []}, chunk({"content": ""})])
     @pytest.mark.parametrize("error", [{"message": "overloaded", "code": 5}, "overloaded"])
-    def test_an_error_event_is_not_forwarded(self, error: object, *, after_content: bool) -> None:
+    def test_an_error_event_is_not_forwarded(self, error: object, beside: dict[str, Any], *, after_content: bool) -> None:
         """The gateway writes its own; what comes after is not read."""
         scanner = ChatScanner(seed_fields=False)
         before = HELLO if after_content else b""
-        assert scanner.feed(before + event({"error": error}) + HELLO) == before
+        assert scanner.feed(before + event({**beside, "error": error}) + HELLO) == before
         assert scanner.error is not None
         assert scanner.error["message"] == "overloaded"
         assert scanner.text() == ("hello" if after_content else "")
@@ -107,6 +108,13 @@ class TestChatScanner:
         assert scanner.usage == Usage(3, 4, USAGE)
         assert b"prompt_tokens" not in out
         assert scanner.text() == "ab"
+
+    @pytest.mark.parametrize("beside", [{}, {"choices": None}, {"choices": []}, {"choices": {}}])
+    def test_usage_without_choices_is_noted_and_not_shown(self, beside: dict[str, Any]) -> None:
+        """The caller's is ours, with the cost."""
+        scanner = ChatScanner(seed_fields=False)
+        assert scanner.feed(HELLO + event({**beside, "usage": USAGE})) == HELLO
+        assert scanner.usage == Usage(3, 4, USAGE)
 
     def test_usage_null_is_no_usage(self) -> None:
         """OpenAI sends it in every chunk but the last, with and without a space."""

@@ -94,3 +94,12 @@ def test_kinds_do_not_change_a_chat_model(tmp_path: Path) -> None:
     """`chat` may be written."""
     table = 'kind = "chat"\ninput_usd_per_1m = "1"\noutput_usd_per_1m = "1"\nengine = "chats"'
     assert isinstance(catalogue(tmp_path, f"{ENGINES}[models.x]\n{table}")["x"], ChatModel)
+
+
+def test_cached_tokens_cost_no_more_than_others(tmp_path: Path) -> None:
+    """A call is held as though none was cached, so a dearer price could not be paid; also at a tier."""
+    prices = 'input_usd_per_1m = "1"\noutput_usd_per_1m = "1"\ncached_input_usd_per_1m = '
+    catalogue(tmp_path, f'{ENGINES}[models.x]\n{prices}"1"')
+    for table in (f'{prices}"1.1"', f'{prices}"1"\n[models.x.service_tiers.flex]\n{prices}"2"'):
+        with pytest.raises(ConfigInvalid, match="cached_input_usd_per_1m above"):
+            catalogue(tmp_path, f"{ENGINES}[models.x]\n{table}")
