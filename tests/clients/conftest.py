@@ -26,6 +26,7 @@ _SETTINGS = """
 kind = "openai"
 base_url = "{url}"
 api_key_env = "UPSTREAM_KEY"
+breaker_failures = 0
 
 [models."gpt-4o-mini"]
 engine = "up"
