@@ -1,31 +1,27 @@
-"""The documentation and the code say the same: settings, commands, routes, errors, headers, prices, links, examples."""
+"""The documentation and the code say the same: settings, commands, errors, prices, links, examples.
+
+The pages of the API have a file of their own, `test_api_pages`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import ast
-import importlib
-import inspect
 import json
-import pkgutil
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 import pytest
 
-import minitoolai.api
 from minitoolai.cli.main import parser
 from minitoolai.core.catalog import EMBEDDING_MODELS, SEED_CHAT_MODELS
 from minitoolai.core.errors import ApiError
 from minitoolai.core.money import parse_usd
-from minitoolai.edge import health, metrics
-from minitoolai.edge.application import Application, Routes
 from minitoolai.edge.statuses import status_of
 from minitoolai.runtime.catalogue import STARTER_CONTEXT_TOKENS
 from minitoolai.runtime.config import load_settings
@@ -69,7 +65,6 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 #: Options that every command takes, described once.
 COMMON = {"--json", "--config", "--data-dir", "-h", "--help"}
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_HEADER = re.compile(r"x-minitoolai-[a-z-]+")
 _VARIABLE = re.compile(r"\bMINITOOLAI_[A-Z_]*[A-Z]\b")
 
 
@@ -110,26 +105,12 @@ def test_common_options_are_documented_once() -> None:
     assert described == {"--json", "--config", "--data-dir"}
 
 
-def test_every_route_is_documented() -> None:
-    """`api.md` has a heading for exactly the routes there are."""
-    documented = {
-        word.rstrip("/") for heading in headings(reference("api.md")) for word in code_words(heading) if " /" in word
-    }
-    assert documented == _routes()
-
-
 def test_every_error_is_documented() -> None:
     """`errors.md` has a row for exactly the statuses, codes and types that callers can be told."""
     expected = {(str(_status(kind)), kind.code, kind.type) for kind in _errors(ApiError)}
     documented = {(row[0], row[1].strip("`"), row[2].strip("`")) for row in rows(_section("errors.md", "Codes"))}
     assert documented == expected
     assert all(all(row) for row in rows(_section("errors.md", "Codes"))), "each row says when, and what to do"
-
-
-def test_every_response_header_is_documented() -> None:
-    """`api.md` names exactly the headers of our own that the program sends."""
-    sent = {name for path in sources().values() for name in _HEADER.findall(path.read_text())}
-    assert set(_HEADER.findall(reference("api.md"))) == sent
 
 
 def test_prices_are_those_of_the_catalogue() -> None:
@@ -268,24 +249,6 @@ def _options(command: argparse.ArgumentParser) -> set[str]:
         if not set(action.option_strings) & COMMON:
             found |= set(action.option_strings) or {action.dest.upper()}
     return found
-
-
-def _routes() -> set[str]:
-    """Return every route as "METHOD /path", made by the very functions that the composition root calls."""
-    routes = Routes()
-    modules = [
-        importlib.import_module(f"minitoolai.api.{found.name}") for found in pkgutil.iter_modules(minitoolai.api.__path__)
-    ]
-    for module in [*modules, health, metrics]:
-        for name, add in vars(module).items():
-            if name.startswith("add_") and inspect.isfunction(add) and add.__module__ == module.__name__:
-                given: dict[str, Any] = dict.fromkeys(inspect.signature(add).parameters)
-                given["routes"] = routes
-                if "application" in given:
-                    given["application"] = Application(routes)
-                add(**given)
-    exact = {f"{method} {path}" for path, methods in routes.exact.items() for method in methods}
-    return exact | {f"{method} {path}{{id}}" for path, methods in routes.prefixes.items() for method in methods}
 
 
 def _errors(kind: type[ApiError]) -> Iterator[type[ApiError]]:

@@ -1,4 +1,4 @@
-"""`POST /api/chat-completions/` (the seed's surface) and `POST /v1/chat/completions` (OpenAI's), docs/reference/api.md.
+"""`POST /api/chat-completions/` (the seed's surface) and `POST /v1/chat/completions` (OpenAI's), docs/reference/chat.md.
 
 Both take OpenAI's body; they differ in what they do when the body is silent, and in the fields of a chunk.
 """

@@ -1,4 +1,4 @@
-"""OpenAI's chat body: its schema, and what a surface makes of it (docs/reference/api.md).
+"""OpenAI's chat body: its schema, and what a surface makes of it (docs/reference/chat.md).
 
 Other surfaces translate their own body into this one and are checked by the same rules.
 """
@@ -20,6 +20,8 @@ from minitoolai.core.inference import MAX_CHOICES, PASSED_FIELDS, PRICED_FIELDS,
 
 #: Messages of one call at most: far above any conversation, below what makes validation slow.
 MAX_MESSAGES = 10_000
+#: Tools of one call at most, for the same reason: the models of 2026 take some hundreds.
+MAX_TOOLS = 10_000
 #: Names of dropped fields shown in `x-minitoolai-ignored` at most.
 MOST_IGNORED_SHOWN = 20
 
@@ -111,13 +113,15 @@ class ChatBody(msgspec.Struct):
     top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], msgspec.Meta(max_length=MAX_TOOLS)] | None = None
     response_format: dict[str, Any] | None = None
     user: str | None = None
 
 
 #: What goes to the engine: those that change the price only where the model has one for them (`services.bounds`).
 _KEPT = PASSED_FIELDS | {"service_tier", "web_search_options", "prediction"}
+#: Tools that the caller's program runs.
+_OWN_TOOLS = ("function", "custom")
 _INTEGERS = ("max_completion_tokens", "max_tokens", "n", "top_logprobs", "seed")
 _INSTEAD = {
     r"messages\[\d+\]\.content\[\d+\]\.type": "A part is 'text', 'image_url' or 'refusal'; audio and files are taken by no "
@@ -138,6 +142,7 @@ def chat_request(fields: dict[str, Any], body_bytes: int, surface: Surface) -> t
         if image.get("detail", "auto") is None:
             del image["detail"]  # the seed's callers may send null; not every upstream takes it
     _check_tools(body.tools or [], "tools")
+    _check_tool_types(body.tools or [])
     _check_audio(fields)
     limit = _limit(body)
     stream = surface.stream_by_default if body.stream is None else body.stream
@@ -184,6 +189,14 @@ def _check_tools(tools: Sequence[Tool | ToolCall], param: str) -> None:
     for index, tool in enumerate(tools):
         if tool.type == "function" and tool.function is None:
             raise InvalidValue(param=f"{param}[{index}].function", why="it is required and missing.")
+
+
+def _check_tool_types(tools: Sequence[Tool]) -> None:
+    """Raise `InvalidValue` for a tool that the provider itself would run, and charge for."""
+    for index, tool in enumerate(tools):
+        if tool.type not in _OWN_TOOLS:
+            why = "such a tool changes the price, and no model of this server has a price for it. Send tools of type 'function'."
+            raise InvalidValue(param=f"tools[{index}].type", why=why)
 
 
 def _check_audio(fields: dict[str, Any]) -> None:

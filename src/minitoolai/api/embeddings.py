@@ -1,4 +1,4 @@
-"""`POST /v1/embeddings`, as OpenAI's (docs/reference/api.md)."""
+"""`POST /v1/embeddings`, as OpenAI's (docs/reference/embeddings.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`POST /v1/messages` and `/v1/messages/count_tokens`: Anthropic's API over the same chat (docs/reference/api.md)."""
+"""`POST /v1/messages` and `/v1/messages/count_tokens`: Anthropic's API over the same chat (docs/reference/messages.md)."""
 
 from __future__ import annotations
 

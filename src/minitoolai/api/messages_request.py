@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from minitoolai.api.bodies import checked
-from minitoolai.api.chat_request import shown_names
+from minitoolai.api.chat_request import MAX_MESSAGES, shown_names
 from minitoolai.api.messages_schema import (
     AssistantBlock,
     AssistantMessage,
@@ -124,6 +124,8 @@ class _Conversation:
         content: str | list[dict[str, Any]] = [part.content for part in parts]
         if all(part.is_text for part in parts) and len(parts) <= 1:
             content = parts[0].content["text"] if parts else ""
+        if len(self.messages) == MAX_MESSAGES:
+            raise InvalidValue(param=path, why=f"a call has at most {MAX_MESSAGES} messages, with the answers of tools.")
         place = f"messages[{len(self.messages)}]"
         self.places[place] = path
         self.places.update({f"{place}.content[{index}]": part.path for index, part in enumerate(parts)})

@@ -1,4 +1,4 @@
-"""Anthropic's body of `POST /v1/messages`, as far as it means something here (docs/reference/api.md).
+"""Anthropic's body of `POST /v1/messages`, as far as it means something here (docs/reference/messages.md).
 
 Fields without an equivalent in OpenAI's chat are left out: at the top they are named to the caller, inside they change
 nothing (`cache_control`, `citations` …).
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from minitoolai.api.chat_request import MAX_MESSAGES
+from minitoolai.api.chat_request import MAX_MESSAGES, MAX_TOOLS
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -139,7 +139,7 @@ class CountBody(msgspec.Struct, kw_only=True):
         list[UserMessage | AssistantMessage | SystemMessage], msgspec.Meta(min_length=1, max_length=MAX_MESSAGES)
     ]
     system: str | list[TextBlock] | None = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], msgspec.Meta(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 class _Named(msgspec.Struct):
     """What every call's body has."""
 
-    model: str
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 def chat_quoter(chat: Chat) -> Quoter:

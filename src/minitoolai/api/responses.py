@@ -1,4 +1,4 @@
-"""`POST /v1/responses`: OpenAI's Responses API over the same chat calls (docs/reference/api.md).
+"""`POST /v1/responses`: OpenAI's Responses API over the same chat calls (docs/reference/responses.md).
 
 Nothing is stored: the caller keeps the items and sends them again, and asking for an earlier response is 404.
 """

@@ -1,4 +1,4 @@
-"""The body of `POST /v1/responses`: its schema, as OpenAI publishes it (docs/reference/api.md).
+"""The body of `POST /v1/responses`: its schema, as OpenAI publishes it (docs/reference/responses.md).
 
 What this server cannot do is refused here by name, and so is every kind of item and tool that it does not know.
 """
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from minitoolai.api.bodies import checked
+from minitoolai.api.chat_request import MAX_TOOLS
 from minitoolai.core.errors import InvalidValue
 
 #: Items of one call at most: as many as messages (`chat_request.MAX_MESSAGES`).
@@ -151,7 +152,7 @@ class ResponsesBody(msgspec.Struct):
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    tools: list[FunctionTool] | None = None
+    tools: Annotated[list[FunctionTool], msgspec.Meta(max_length=MAX_TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | FunctionChoice | AllowedTools | None = None
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None

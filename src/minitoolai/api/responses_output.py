@@ -52,8 +52,9 @@ class OutputItems:
         self.items: list[dict[str, Any]] = []
         self._stem = stem
         self._text: _OpenText | None = None
-        #: By their index in the chat reply, in the order of `items`.
-        self._calls: dict[int, _OpenCall] = {}
+        #: In the order of `items`, and the newest by its index in the chat reply.
+        self._calls: list[_OpenCall] = []
+        self._newest: dict[int, _OpenCall] = {}
 
     def take(self, delta: dict[str, Any], logprobs: Sequence[dict[str, Any]]) -> Iterator[Event]:
         """Add a chat reply's delta, or its whole message. `logprobs`: those of its content."""
@@ -73,7 +74,7 @@ class OutputItems:
         last = len(self.items) - 1
         if self._text is not None:
             yield from self._close_text(status if self._text.place == last else "completed")
-        for call in self._calls.values():
+        for call in self._calls:
             yield call.done()
             yield self._end_item(call.place, status if call.place == last else "completed")
 
@@ -81,7 +82,7 @@ class OutputItems:
         """Return the items of a response that ends here, unfinished ones as incomplete."""
         if self._text is not None:
             self._text.gather()
-        for call in self._calls.values():
+        for call in self._calls:
             call.gather()
         unfinished = {"status": "incomplete"}
         return [{**item, **(unfinished if item["status"] == "in_progress" else {})} for item in self.items]
@@ -112,23 +113,36 @@ class OutputItems:
         self._text = None
 
     def _grow_call(self, part: dict[str, Any]) -> Iterator[Event]:
-        """Add to a call of a function. Its `index` names it; one without begins with a name, and else goes on."""
+        """Add to a call of a function, or begin one."""
         function = part["function"] if isinstance(part.get("function"), dict) else {}
         name, arguments = _text_of(function, "name"), _text_of(function, "arguments")
-        index = part.get("index")
-        if not isinstance(index, int):
-            index = len(self._calls) if name or not self._calls else max(self._calls)
-        if index in self._calls:
-            self._calls[index].item["name"] += name
+        call = self._call_of(part, name)
+        if call is not None:
+            call.item["name"] += name
         else:
             if self._text is not None:
                 yield from self._close_text("completed")
             place = len(self.items)
             call_id = _text_of(part, "id") or f"call_{self._stem}{place:02x}"
             yield self._add_item("function_call", call_id=call_id, name=name)
-            self._calls[index] = _OpenCall(place, self.items[place])
+            call = _OpenCall(place, self.items[place])
+            self._calls.append(call)
+            if isinstance(part.get("index"), int):
+                self._newest[part["index"]] = call
         if arguments:
-            yield self._calls[index].grow(arguments)
+            yield call.grow(arguments)
+
+    def _call_of(self, part: dict[str, Any], name: str) -> _OpenCall | None:
+        """Return the call that a part goes on with; None: it begins one.
+
+        Its `index` names it, but some engines give the same to all; without one, a part with a name begins a call.
+        """
+        index = part.get("index")
+        if not isinstance(index, int):
+            return self._calls[-1] if self._calls and not name else None
+        call, call_id = self._newest.get(index), _text_of(part, "id")
+        another = call is not None and name and call_id and call_id != call.item["call_id"]
+        return None if another else call
 
     def _add_item(self, kind: str, **fields: object) -> Event:
         place = len(self.items)

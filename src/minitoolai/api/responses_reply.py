@@ -1,4 +1,4 @@
-"""Chat replies as responses: the shape of `POST /v1/responses`, whole and streamed (docs/reference/api.md)."""
+"""Chat replies as responses: the shape of `POST /v1/responses`, whole and streamed (docs/reference/responses.md)."""
 
 from __future__ import annotations
 

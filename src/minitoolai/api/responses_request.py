@@ -1,4 +1,4 @@
-"""What a Responses body asks for: a chat body, and what its response repeats (docs/reference/api.md)."""
+"""What a Responses body asks for: a chat body, and what its response repeats (docs/reference/responses.md)."""
 
 from __future__ import annotations
 

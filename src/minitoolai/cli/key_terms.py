@@ -26,7 +26,9 @@ def add_terms(command: argparse.ArgumentParser) -> None:
     """Add the options that `create` and `set` share."""
     command.add_argument("--name", help="what the key is for")
     command.add_argument("--limit", metavar="USD", help="the most it may spend, over its life or in each period")
-    command.add_argument("--limit-reset", choices=[*LimitReset], help="when the limit begins anew, in UTC (default: never)")
+    command.add_argument(
+        "--limit-reset", choices=[*map(str, LimitReset)], help="when the limit begins anew, in UTC (default: never)"
+    )
     command.add_argument("--models", metavar="A,B", help="the models it may use (default: all)")
     command.add_argument("--expires", metavar="DATE", help="when it ends: 2027-01-31 or 2027-01-31T12:00Z (UTC)")
     command.add_argument("--addresses", metavar="A,B", help="networks it may be used from, as 203.0.113.0/24 (default: any)")

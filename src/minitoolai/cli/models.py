@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from minitoolai.cli.context import Commands, Context, common, table
 from minitoolai.core.catalog import ChatModel
@@ -18,11 +19,12 @@ def add_to(commands: Commands) -> None:
 
 async def _run(context: Context, options: argparse.Namespace) -> None:
     models = models_of(context.settings, context.environment)
-    shown = [
+    shown: list[dict[str, Any]] = [
         {
             "id": model.id,
             "kind": "chat" if isinstance(model, ChatModel) else "embedding",
             "engine": model.engine,
+            "engines": [route.engine for route in model.routes],
             "input_usd_per_1m": format_usd(model.prices.input_nusd_per_1m),
             "output_usd_per_1m": format_usd(model.prices.output_nusd_per_1m),
             "context_tokens": model.context_tokens,
@@ -33,7 +35,7 @@ async def _run(context: Context, options: argparse.Namespace) -> None:
     ]
     rows = [("MODEL", "ENGINE", "INPUT $/1M", "OUTPUT $/1M", "CONTEXT")]
     rows += [
-        (str(m["id"]), str(m["engine"] or "none"), str(m["input_usd_per_1m"]), str(m["output_usd_per_1m"]),
+        (str(m["id"]), ", ".join(m["engines"]) or "none", str(m["input_usd_per_1m"]), str(m["output_usd_per_1m"]),
          str(m["context_tokens"]))
         for m in shown
     ]  # fmt: skip

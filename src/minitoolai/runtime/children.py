@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,16 @@ class EngineStates:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._states: dict[str, dict[str, Any]] = {}
+        #: Preparations of children run in threads, side by side.
+        self._lock = threading.Lock()
 
     def note(self, name: str, state: str, **facts: object) -> None:
         """Say what engine `name` is doing."""
-        self._states[name] = {"state": state, **facts}
-        temporary = self.file.with_suffix(".new")
-        temporary.write_text(json.dumps(self._states))
-        temporary.replace(self.file)
+        with self._lock:
+            self._states[name] = {"state": state, **facts}
+            temporary = self.file.with_suffix(".new")
+            temporary.write_text(json.dumps(self._states))
+            temporary.replace(self.file)
 
 
 def gateway_spec(number: int, boot: GatewayBoot, drain_timeout_s: float) -> ChildSpec:

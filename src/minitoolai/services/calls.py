@@ -16,7 +16,7 @@ from minitoolai.core.inner_errors import CallerLeft
 
 #: How often the open calls are looked at, in seconds. Every deadline below is honoured to this precision.
 TICK_S = 0.5
-#: Silence after which a stream gets a comment line, and a stream without headers its headers (docs/reference/api.md).
+#: Silence after which a stream gets a comment line, and a stream without headers its headers (docs/reference/chat.md).
 KEEP_ALIVE_S = 15.0
 #: A caller that takes no byte for so long is gone (promise P8).
 STALLED_CALLER_S = 12.0

@@ -78,6 +78,8 @@ class ChatEngine(Engine, Protocol):
 
     #: Whether it fetches pictures by their URL itself.
     fetches_images: bool
+    #: Whether it counts by its models' own vocabularies; otherwise its counts are exact for OpenAI's models only.
+    knows_vocabulary: bool
 
     async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
         """Return the tokens of the prompt, or a closer upper bound than its bytes. Raises as `open` does."""
