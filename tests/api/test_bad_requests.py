@@ -108,6 +108,7 @@ async def test_what_is_no_json_object(caller: Caller, path: str, body: bytes, wh
         (_with(response_format="json"), "response_format"),
         (_with(user=5), "user"),
         (_with(service_tier="priority"), "service_tier"),
+        (_with(tools=[{"type": "custom", "custom": {"name": "f"}}, {"type": "web_search"}]), "tools[1].type"),
         (_with(web_search_options={}), "web_search_options"),
         (_with(audio={"voice": "alloy"}), "audio"),
         (_with(modalities=["text", "audio"]), "modalities"),

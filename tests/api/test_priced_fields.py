@@ -85,11 +85,11 @@ async def test_without_a_price_the_field_is_refused(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("asked", ["priority", "flex"])
-@pytest.mark.parametrize("served", ["as asked", "default", None])
+@pytest.mark.parametrize("served", ["as asked", "default", "a\0b", None])
 async def test_a_tier_is_charged_as_the_engine_served_it(
     gateway: LocalGateway, caller: Caller, upstream: Upstream, asked: str, served: str | None, *, stream: bool
 ) -> None:
-    """It may serve a call at its usual tier all the same; the hold covers both."""
+    """It may serve a call at its usual tier all the same, or say what no column holds; the hold covers both."""
     at = asked if served == "as asked" else served
     upstream.handler = serving_at(at, upstream)
     reply = await ask(caller, service_tier=asked, stream=stream, stream_options={"include_usage": True} if stream else None)
@@ -98,7 +98,7 @@ async def test_a_tier_is_charged_as_the_engine_served_it(
     read, written = PRICES[at if at == asked else "default"]
     record = await charged(gateway, caller, 17 * read + 9 * written)
     assert reply.cost_nusd == record["cost"]
-    assert record["tier"] == (at if at is not None else None)
+    assert record["tier"] == (asked if at == asked else None)
 
 
 async def test_a_tier_is_held_at_the_dearest(gateway: LocalGateway, caller: Caller, upstream: Upstream) -> None:

@@ -129,6 +129,7 @@ async def test_pictures_are_part_of_the_input(caller: Caller) -> None:
     [
         ({"model": None}, 400, "invalid_value", "model"),
         ({"model": 5}, 400, "invalid_value", "model"),
+        ({"model": "x" * 201}, 400, "invalid_value", "model"),
         ({"model": "nothing"}, 404, "model_not_found", "model"),
         ({"model": "gpt-4.1"}, 503, "service_unavailable", "model"),
         ({"messages": []}, 400, "invalid_value", "messages"),

@@ -20,7 +20,7 @@ async def test_an_account_is_made_once(desk: Desk) -> None:
     other = await desk.accounts.create("B", actor="tests")
     assert await desk.accounts.all() == sorted([made, other], key=lambda account: account.name)
     assert await desk.accounts.show("a") == await desk.accounts.show_by_id(made.id) == made
-    for asking in (desk.accounts.show("nobody"), desk.accounts.show_by_id(5)):
+    for asking in (*map(desk.accounts.show, ("nobody", "", "\udcff", "a\0")), desk.accounts.show_by_id(5)):
         with pytest.raises(AccountNotFound):
             await asking
     assert len(await desk.sql("SELECT 1 FROM audit")) == 2

@@ -171,6 +171,7 @@ class FakeEngine:
     """An engine with one scripted reply."""
 
     fetches_images = True
+    knows_vocabulary = True
 
     def __init__(self, *steps: Step, counted: Usage | None = None, prompt_tokens: int = 10, name: str = "fake") -> None:
         self.name = name

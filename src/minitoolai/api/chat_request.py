@@ -195,7 +195,7 @@ def _check_tool_types(tools: Sequence[Tool]) -> None:
     """Raise `InvalidValue` for a tool that the provider itself would run, and charge for."""
     for index, tool in enumerate(tools):
         if tool.type not in _OWN_TOOLS:
-            why = "such a tool changes the price, and no model of this server has a price for it. Send tools of type 'function'."
+            why = "such a tool changes the price, and no model here has a price for it. Send tools of type 'function'."
             raise InvalidValue(param=f"tools[{index}].type", why=why)
 
 

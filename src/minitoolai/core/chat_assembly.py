@@ -7,6 +7,7 @@ Both know each field that OpenAI's streams carry in parts; what else a delta has
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -57,7 +58,10 @@ class _Choice:
 
     def __init__(self) -> None:
         self._message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
-        self._tool_calls: dict[int, dict[str, Any]] = {}
+        #: Each with its place among the others: its index, which some engines give to several.
+        self._tool_calls: list[tuple[int, dict[str, Any]]] = []
+        #: The newest by its index.
+        self._newest: dict[int, dict[str, Any]] = {}
         self._logprobs: dict[str, Any] | None = None
         self._finish_reason: str | None = None
 
@@ -83,24 +87,39 @@ class _Choice:
                 self._message[name] = value
 
     def _add_tool_call(self, part: object) -> None:
-        """Take a part of a tool call in; one without an index begins a call with its id, and else goes on with the last."""
+        """Take a part of a tool call in."""
         if not isinstance(part, dict):
             return
-        index = part.get("index")
-        if not isinstance(index, int):
-            index = len(self._tool_calls) if part.get("id") or not self._tool_calls else max(self._tool_calls)
-        call = self._tool_calls.setdefault(index, {"id": "", "type": "function"})
+        call, index = self._call_of(part), part.get("index")
+        if call is None:
+            call = {"id": "", "type": "function"}
+            self._tool_calls.append((index if isinstance(index, int) else len(self._tool_calls), call))
+            if isinstance(index, int):
+                self._newest[index] = call
         for name, value in part.items():
             if isinstance(value, dict):  # `function`, or `custom`: a name, and its input in parts
                 _call_function(call.setdefault(name, {}), value)
             elif name != "index" and value:
                 call[name] = value
 
+    def _call_of(self, part: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the call that a part goes on with; None: it begins one.
+
+        Its index names it, but some engines give the same to all; without one, a part with an id begins a call.
+        """
+        index, call_id = part.get("index"), part.get("id")
+        if not isinstance(index, int):
+            return self._tool_calls[-1][1] if self._tool_calls and not call_id else None
+        call, function = self._newest.get(index), part.get("function")
+        named = isinstance(function, dict) and bool(function.get("name"))
+        another = call is not None and named and call["id"] and call_id and call_id != call["id"]
+        return None if another else call
+
     def whole(self) -> dict[str, Any]:
         """Return the choice without its index. A message that has nothing to say says the empty text."""
         message = dict(self._message)
         if self._tool_calls:
-            message["tool_calls"] = [call for _, call in sorted(self._tool_calls.items())]
+            message["tool_calls"] = [call for _, call in sorted(self._tool_calls, key=itemgetter(0))]
         elif message["content"] is None and message["refusal"] is None and "function_call" not in message:
             message["content"] = ""
         return {"message": message, "logprobs": self._logprobs, "finish_reason": self._finish_reason}

@@ -19,14 +19,16 @@ FOLD_BYTES = 64 * 1024
 #: Where a message's text begins, and its characters: whole escapes only.
 _CONTENT = re.compile(rb'"content"\s*:\s*"')
 _STRING = re.compile(rb'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*')
+#: Fields that are null while a reply is being written.
+_TOLD_ONCE = (b'"usage"', b'"finish_reason"')
 _HALF_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u[dD][89abAB][0-9a-fA-F]{2}$")
 
 _decode = msgspec.json.Decoder().decode
 
 
 def _is_plain(frames: bytes) -> bool:
-    """Whether frames carry neither usage nor an error."""
-    return b'"error"' not in frames and frames.count(b'"usage"') == frames.count(b'"usage":null')
+    """Whether frames carry neither usage nor an error, and end no choice."""
+    return b'"error"' not in frames and all(frames.count(name) == frames.count(name + b":null") for name in _TOLD_ONCE)
 
 
 class ChatScanner:
@@ -121,17 +123,15 @@ class ChatScanner:
             found = chunk["error"]
             self.error = found if isinstance(found, dict) else {"message": str(found)}
             return b""
-        usage = parse_usage(chunk.get("usage"))
-        if usage is not None:
-            self.usage, self._usage_at = usage, self.chunks + (1 if choices else 0)
         if isinstance(choices, list):
             self.last = chunk
         if not choices or not isinstance(choices, list):
+            self._note_usage(chunk)
             return b"" if chunk.get("usage") else frame
         if not all(isinstance(choice, dict) for choice in choices):
             raise SseError("a choice is not an object")
-        self._note(choices)
-        self._keep(frame)
+        self._keep(frame, 1 if self._note(choices) else 0)
+        self._note_usage(chunk)
         if self._seed_fields is None:
             self._seed_fields = not _has_seed_fields(chunk)
         if self._seed_fields:
@@ -139,11 +139,18 @@ class ChatScanner:
         # Usage beside choices is the engine's word to us: the caller is told once, with the cost.
         return event({**chunk, "usage": None}) if chunk.get("usage") else frame
 
-    def _note(self, choices: list[dict[str, Any]]) -> None:
-        for choice in choices:
-            delta = choice.get("delta")
-            if isinstance(delta, dict) and any(value for name, value in delta.items() if name != "role"):
-                self.has_content = True
+    def _note(self, choices: list[dict[str, Any]]) -> bool:
+        """Return whether a chunk with these choices carries content."""
+        deltas = [choice["delta"] for choice in choices if isinstance(choice.get("delta"), dict)]
+        content = any(value for delta in deltas for name, value in delta.items() if name != "role")
+        self.has_content = self.has_content or content
+        return content
+
+    def _note_usage(self, chunk: dict[str, Any]) -> None:
+        """Keep what a chunk tells of usage: it tells of all content up to its own."""
+        usage = parse_usage(chunk.get("usage"))
+        if usage is not None:
+            self.usage, self._usage_at = usage, self.chunks
 
     def _keep(self, frames: bytes, count: int = 1) -> bytes:
         """Remember frames with content until their text is asked for; return them."""
@@ -167,7 +174,7 @@ class ChatScanner:
 
     @property
     def final_usage(self) -> Usage | None:
-        """The engine's usage where no content came after it: what a stream that was cut is charged."""
+        """The engine's usage where no content came after it: what a stream is charged, also one that was cut."""
         return self.usage if self._usage_at >= self.chunks else None
 
     def text(self) -> str:
@@ -192,10 +199,16 @@ def delta_texts(chunk: object) -> list[str]:
                 texts.append(part[name])
         calls = part.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
-            function = call.get("function") if isinstance(call, dict) else None
-            if isinstance(function, dict):
-                texts.extend(v for v in (function.get("name"), function.get("arguments")) if isinstance(v, str))
+            for name in ("function", "custom"):
+                texts.extend(_call_texts(call.get(name) if isinstance(call, dict) else None))
+        texts.extend(_call_texts(part.get("function_call")))
     return texts
+
+
+def _call_texts(call: object) -> list[str]:
+    """Return what the model wrote of a call: its name, and its arguments or input."""
+    written = [call.get(name) for name in ("name", "arguments", "input")] if isinstance(call, dict) else []
+    return [text for text in written if isinstance(text, str)]
 
 
 def partial_content(raw: bytes) -> str:

@@ -48,15 +48,6 @@ class EmbeddingRequest:
         return f"input[{index}]" if self.listed else "input"
 
 
-@dataclass(frozen=True, slots=True)
-class TextCounts:
-    """How many tokens some texts are."""
-
-    each: Sequence[int]
-    #: Whether that is exact; otherwise upper bounds.
-    exact: bool
-
-
 class _Item(msgspec.Struct):
     index: int
     embedding: msgspec.Raw

@@ -35,7 +35,7 @@ PRICED_FIELDS: Mapping[str, tuple[object, ...]] = {
 MAX_PLAUSIBLE_TOKENS = 100_000_000
 #: Completion tokens below which an answer is not worth starting: the least that a hold asks for.
 MIN_COMPLETION_TOKENS = 16
-#: `n` of a request at most (docs/reference/api.md).
+#: `n` of a request at most (docs/reference/chat.md).
 MAX_CHOICES = 8
 
 

@@ -27,8 +27,6 @@ CL100K = "cl100k_base"
 TOKENS_AROUND_TEXT = 3
 #: Room for what a provider wraps around tools and schemas beyond their own JSON.
 PROMPT_OVERHEAD_TOKENS = 16
-#: Other vocabularies than OpenAI's need up to about twice as many tokens for the same text.
-OTHER_VOCABULARY_FACTOR = 2
 #: A token stands for four to five characters of plain English, fewer of anything else.
 CHARACTERS_PER_TOKEN = 5
 #: Texts are counted in pieces, so that no limit of the tokenizer's is met; a seam adds one token at most.

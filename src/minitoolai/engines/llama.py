@@ -41,6 +41,8 @@ _encode = msgspec.json.Encoder().encode
 class LlamaChat:
     """One child."""
 
+    knows_vocabulary = True
+
     def __init__(self, server: LlamaServer, *, deterministic: bool) -> None:
         self.name = server.name
         self.between_bytes_s = server.settings.between_bytes_s

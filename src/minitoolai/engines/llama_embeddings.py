@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minitoolai.core.catalog import EmbeddingModel
-from minitoolai.core.embeddings import EmbeddingRequest, TextCounts
+from minitoolai.core.embeddings import EmbeddingRequest
 from minitoolai.core.errors import InvalidValue
-from minitoolai.core.tokens import TOKENS_AROUND_TEXT
 from minitoolai.engines.llama_server import LlamaServer
 from minitoolai.engines.openai_embeddings import OpenAIEmbeddings
 from minitoolai.engines.openai_upstream import OpenAIReply
@@ -23,14 +22,11 @@ class LlamaEmbeddings:
         self._server = server
         self._embeddings = OpenAIEmbeddings(server)
 
-    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> TextCounts:
-        """Ask the server, whose vocabulary it is; where it does not say, the bytes bound a text."""
+    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> list[int] | None:
+        """Ask the server, whose vocabulary it is; None where it does not say."""
         counted = [await self._server.count_tokens(text) for text in texts]
-        bounds = [
-            len(text.encode()) + TOKENS_AROUND_TEXT if count is None else count
-            for text, count in zip(texts, counted, strict=True)
-        ]
-        return TextCounts(bounds, exact=None not in counted)
+        known = [count for count in counted if count is not None]
+        return known if len(known) == len(texts) else None
 
     async def open(self, model: EmbeddingModel, request: EmbeddingRequest) -> OpenAIReply:
         """Send the call; see `ports.EmbeddingEngine.open`. Raises `InvalidValue` for other `dimensions` than its own."""

@@ -7,12 +7,14 @@ from typing import Any
 
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.inference import ChatRequest
-from minitoolai.core.tokens import OTHER_VOCABULARY_FACTOR, count_prompt
+from minitoolai.core.tokens import count_prompt
 from minitoolai.engines.openai_upstream import OpenAIReply, OpenAIUpstream
 
 
 class OpenAIChat:
     """One upstream that chats."""
+
+    knows_vocabulary = False
 
     def __init__(self, upstream: OpenAIUpstream) -> None:
         self.name = upstream.name
@@ -26,9 +28,8 @@ class OpenAIChat:
         return await self._upstream.post("/chat/completions", model, self._body(model, request, max_completion_tokens))
 
     async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
-        """Count with OpenAI's vocabulary, off the event loop; twice that bounds the models of others."""
-        counted = await asyncio.to_thread(count_prompt, request.body)
-        return counted if model.o200k else counted * OTHER_VOCABULARY_FACTOR
+        """Count with OpenAI's vocabulary, off the event loop: an estimate for the models of others."""
+        return await asyncio.to_thread(count_prompt, request.body)
 
     def _body(self, model: ChatModel, request: ChatRequest, limit: int) -> dict[str, Any]:
         body = {"model": model.upstream_id, **request.body, self._upstream.settings.max_tokens_field: limit}

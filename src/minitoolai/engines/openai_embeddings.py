@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 from minitoolai.core.catalog import EmbeddingModel
-from minitoolai.core.embeddings import EmbeddingRequest, TextCounts
+from minitoolai.core.embeddings import EmbeddingRequest
 from minitoolai.core.errors import ContextLengthExceeded, TextTooLong
-from minitoolai.core.tokens import CL100K, OTHER_VOCABULARY_FACTOR, TOKENS_AROUND_TEXT, count_text
+from minitoolai.core.tokens import CL100K, count_text
 from minitoolai.engines.openai_upstream import OpenAIReply, OpenAIUpstream
 
 
@@ -21,12 +21,11 @@ class OpenAIEmbeddings:
         self.total_s = upstream.settings.total_s
         self._upstream = upstream
 
-    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> TextCounts:
-        """Count with OpenAI's vocabulary, off the event loop; twice that bounds the models of others."""
-        counted = await asyncio.to_thread(lambda: [count_text(text, CL100K) for text in texts])
-        if model.cl100k:
-            return TextCounts(counted, exact=True)
-        return TextCounts([count * OTHER_VOCABULARY_FACTOR + TOKENS_AROUND_TEXT for count in counted], exact=False)
+    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> list[int] | None:
+        """Count OpenAI's models with their vocabulary, off the event loop."""
+        if not model.cl100k:
+            return None
+        return await asyncio.to_thread(lambda: [count_text(text, CL100K) for text in texts])
 
     async def open(self, model: EmbeddingModel, request: EmbeddingRequest) -> OpenAIReply:
         """Send the call; return its reply once the headers are there. Errors: see `ports.EmbeddingEngine.open`."""

@@ -115,7 +115,7 @@ def _embedding_model(name: str, base: EmbeddingModel | None, differs: ModelSetti
         why = "an embedding model that is not in the catalogue needs input_usd_per_1m"
         raise ConfigInvalid(source=f'models."{name}"', why=why)
     first, others, weight = _routes(name, differs)
-    own = base is not None and all(route.upstream in (None, name) for route in (first, *others) if route)
+    own = base is not None and _is_called(name, first, others)
     return EmbeddingModel(
         id=name,
         prices=TokenPrices(_price(name, differs.input_usd_per_1m, base.prices.input_nusd_per_1m if base else 0), 0),
@@ -158,12 +158,17 @@ def _chat_model(name: str, base: ChatModel | None, differs: ModelSettings) -> Ch
         others=others,
         weight=weight,
         aliases=differs.aliases or (base.aliases if base else ()),
-        o200k=base is not None and base.o200k and differs.upstream in (None, name),
+        o200k=base is not None and base.o200k and _is_called(name, first, others),
         vision=base is not None and base.vision if differs.vision is None else differs.vision,
         image_rule=fixed_rule(differs.image_tokens) if differs.image_tokens else _image_rule(base),
         tiers={tier: _tier(name, prices) for tier, prices in differs.service_tiers.items()},
         web_search_nusd=_price(name, search, 0) if search is not None else None,
     )
+
+
+def _is_called(name: str, first: Route | None, others: tuple[Route, ...]) -> bool:
+    """Whether a model has its own name at all its engines: under another it is another model, with another vocabulary."""
+    return all(route.upstream in (None, name) for route in (first, *others) if route)
 
 
 def _routes(name: str, differs: ModelSettings) -> tuple[Route | None, tuple[Route, ...], int | None]:

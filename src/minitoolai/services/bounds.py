@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.errors import ContextLengthExceeded, CostCapExceeded, InvalidValue
+from minitoolai.core.image_urls import without_images
 from minitoolai.core.inference import MIN_COMPLETION_TOKENS, PRICED_FIELDS, ChatRequest, Usage
 from minitoolai.core.money import format_usd
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.tokens import count_prompt, prompt_tokens_bound, prompt_tokens_floor
 from minitoolai.services.image_bounds import ImageTokens, count_images
 from minitoolai.services.ports import ChatEngine
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Bounds:
@@ -30,7 +35,10 @@ class Bounds:
         if request.images and model.image_rule is not None:
             self._images = count_images(model.image_rule, request.images)
         self.prompt_tokens = prompt_tokens_bound(request.body_bytes) + self._images.most
+        #: Whether the bound is a count.
         self.exact = False
+        #: Whether nothing closer can be known.
+        self.closest = False
         self._counted: int | None = None
         self._floor: int | None = None
         self.completion_tokens = self._completion_tokens()
@@ -52,11 +60,20 @@ class Bounds:
         return asked or min(self.request.default_completion_tokens, model.max_completion_tokens)
 
     async def count(self, engine: ChatEngine) -> int:
-        """Return the prompt's tokens by the engine's count, pictures by their rule."""
+        """Return the prompt's tokens as `engine` counts or estimates them, pictures by their rule."""
         return await engine.count_prompt(self.model, self.request) + self._images.most
 
     async def count_exactly(self, engine: ChatEngine) -> None:
-        """Replace the bound by the count. Raises `ContextLengthExceeded`."""
+        """Replace the bound by the count, where it is of the model's own vocabulary. Raises `ContextLengthExceeded`.
+
+        Of other vocabularies only the bytes are a bound, in UTF-8 and without JSON's escapes: the same text can be fifty
+        times as many tokens there.
+        """
+        self.closest = True
+        if not (self.model.o200k or engine.knows_vocabulary):
+            size = len(_encode(without_images(self.request.body)))
+            self.prompt_tokens = min(self.prompt_tokens, prompt_tokens_bound(size) + self._images.most)
+            return
         counted = await self.count(engine)
         if self.model.o200k:
             self._counted = counted
@@ -75,7 +92,7 @@ class Bounds:
         cap = self.request.max_cost_nusd
         if cap is None:
             return
-        if self.wanted_nusd() > cap and not self.exact:
+        if self.wanted_nusd() > cap and not self.closest:
             await self.count_exactly(engine)
         if self.wanted_nusd() > cap:
             raise CostCapExceeded(param="x-max-cost", needed=format_usd(self.wanted_nusd()), cap=format_usd(cap))

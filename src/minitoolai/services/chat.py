@@ -131,7 +131,7 @@ class Chat:
         try:
             hold = await self._hold(principal, call_id, bounds, engine, facts)
         except (InsufficientCredit, KeyTokensLimited):
-            if bounds.exact:
+            if bounds.closest:
                 raise
             await bounds.count_exactly(engine)
             hold = await self._hold(principal, call_id, bounds, engine, facts)

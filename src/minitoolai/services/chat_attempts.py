@@ -28,7 +28,7 @@ class ChatAttempts(Attempts[ChatModel, ChatEngine]):
     async def open(self) -> EngineReply:
         """Call the next engine; return its reply once its headers are there. Errors: `ChatEngine.open`, `Pictures`."""
         bounds, hold = self._bounds, self._hold
-        if hold.granted_nusd < bounds.wanted_nusd() and not bounds.exact:
+        if hold.granted_nusd < bounds.wanted_nusd() and not bounds.closest:
             await bounds.count_exactly(self.engine)  # a coarse bound would shorten the answer for nothing
         limit = bounds.affordable_tokens(hold.granted_nusd, hold.granted_tokens)
 

@@ -157,7 +157,7 @@ class ChatCall(EngineCall[ChatModel, ChatEngine]):
     async def _finish(self, sink: StreamingSink) -> None:
         """Capture a stream that the engine has ended, and tell the caller."""
         received = self._books.received
-        usage = self._books.at_tier(received.scanner.usage or self._books.count(), received.scanner.last)
+        usage = self._books.at_tier(received.scanner.final_usage or self._books.count(), received.scanner.last)
         body: dict[str, Any] = {}
         if self._request.repeatable is not None:
             body = assemble(received.frames)
@@ -176,9 +176,7 @@ class ChatCall(EngineCall[ChatModel, ChatEngine]):
 
     async def _fail(self, sink: StreamingSink, error: MiniToolError) -> None:
         """End a stream with an error event, or raise `error` while there is none; the call is settled first."""
-        self._attempts.close()
-        if not self._hold.settled:
-            await settled_soon(self._hold.settle(self._broken_off()))
+        await self._end()
         if not sink.started:
             raise error
         shown = error if isinstance(error, ApiError) else ServerError()

@@ -26,8 +26,9 @@ class EmbeddingBounds:
         # One byte is one token at most in OpenAI's vocabularies; other models put some of their own around a text.
         around = 0 if model.cl100k else TOKENS_AROUND_TEXT
         self._each = [len(text) if isinstance(text, list) else len(text.encode()) + around for text in request.inputs]
-        #: Whether the engine was asked.
+        #: Whether nothing closer can be known.
         self.counted = all(isinstance(text, list) for text in request.inputs)
+        self._counted_here: int | None = None
         self._check_length(range(len(self._each)), exact=self.counted)
         self._check_kept()
 
@@ -42,13 +43,15 @@ class EmbeddingBounds:
         return not self.counted and max(self._each) > self.model.context_tokens
 
     async def count(self, engine: EmbeddingEngine) -> None:
-        """Replace the bounds by the engine's counts. Raises `TextTooLong` where these are exact."""
+        """Replace the bounds by the engine's counts, where it knows the model's vocabulary. Raises `TextTooLong`."""
         texts = [(index, text) for index, text in enumerate(self.request.inputs) if isinstance(text, str)]
         counts = await engine.count_tokens(self.model, [text for _, text in texts])
-        for (index, _), count in zip(texts, counts.each, strict=True):
-            self._each[index] = min(self._each[index], count)
         self.counted = True
-        self._check_length([index for index, _ in texts], exact=counts.exact)
+        if counts is None:
+            return
+        for (index, _), count in zip(texts, counts, strict=True):
+            self._each[index] = min(self._each[index], count)
+        self._check_length([index for index, _ in texts], exact=True)
 
     async def check_cap(self, engine: EmbeddingEngine) -> None:
         """Raise `CostCapExceeded` when the call may cost more than its caller allows."""
@@ -66,8 +69,11 @@ class EmbeddingBounds:
 
     def count_here(self) -> int:
         """Return the tokens of all texts by OpenAI's vocabularies: what a call is charged whose engine did not count."""
-        vocabulary = CL100K if self.model.cl100k else O200K
-        return sum(len(text) if isinstance(text, list) else count_text(text, vocabulary) for text in self.request.inputs)
+        if self._counted_here is None:
+            vocabulary = CL100K if self.model.cl100k else O200K
+            each = (len(text) if isinstance(text, list) else count_text(text, vocabulary) for text in self.request.inputs)
+            self._counted_here = sum(each)
+        return self._counted_here
 
     def _check_length(self, indexes: range | list[int], *, exact: bool) -> None:
         most = self.model.context_tokens

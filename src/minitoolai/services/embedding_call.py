@@ -79,11 +79,10 @@ class EmbeddingCall(EngineCall[EmbeddingModel, EmbeddingEngine]):
         self._calls.add(self._open)
 
     def __exit__(self, *_: object) -> None:
-        begun = self._attempts.reply is not None
         self._attempts.end()
         try:
             if not self._hold.settled:
-                self._hold.settle(self._broken_off(begun=begun))
+                self._hold.settle(self._broken_off())
         finally:
             self._attempts.tell(self._hold.facts)
             self._calls.remove(self._open)
@@ -91,7 +90,13 @@ class EmbeddingCall(EngineCall[EmbeddingModel, EmbeddingEngine]):
 
     async def run(self) -> EmbeddingsReply:
         """Run the call and return its reply. Raises `ApiError`, `CallerLeft`."""
-        embedded = await self._tried(self._embed)
+        try:
+            embedded = await self._tried(self._embed)
+        except CallerLeft:
+            self._attempts.close()
+            if self._attempts.reply is not None:
+                await asyncio.to_thread(self._bounds.count_here)  # it is charged: half a second's work for the longest
+            raise
         try:
             usage = embedded.usage or Usage(await asyncio.to_thread(self._bounds.count_here), 0)
             settled = await self._settle(usage, embedded)
@@ -121,11 +126,11 @@ class EmbeddingCall(EngineCall[EmbeddingModel, EmbeddingEngine]):
         self._open.paid = True
         return await settled_soon(future)
 
-    def _broken_off(self, *, begun: bool) -> Settlement:
+    def _broken_off(self) -> Settlement:
         """Return how a call ends that was not completed: it is charged only where its caller left once the engine had
         done the work, which its headers tell."""
         gone = isinstance(self._open.reason, CallerLeft)
-        usage = Usage(self._bounds.count_here(), 0) if gone and begun else Usage(0, 0)
+        usage = Usage(self._bounds.count_here(), 0) if gone and self._attempts.reply is not None else Usage(0, 0)
         return self._settlement(usage, CallOutcome.ABANDONED if gone else CallOutcome.FAILED)
 
     def _settlement(self, usage: Usage, outcome: CallOutcome, reply: bytes | None = None) -> Settlement:

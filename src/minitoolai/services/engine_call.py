@@ -6,22 +6,24 @@ What it costs, and what its caller receives, is the business of each kind of cal
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from minitoolai.core.errors import ApiError, MiniToolError, UpstreamError, UpstreamTimeout
 from minitoolai.core.inner_errors import CallerLeft
+from minitoolai.core.ledger import Settlement
 from minitoolai.core.sse import SseError
 from minitoolai.services.attempts import Attempts
 from minitoolai.services.calls import OpenCall, OpenCalls
-from minitoolai.services.metering import Hold
+from minitoolai.services.metering import Hold, settled_soon
 from minitoolai.services.ports import EngineReply
 from minitoolai.services.routing import AnyEngine, AnyModel
 
 Result = TypeVar("Result")
 
 
-class EngineCall(Generic[AnyModel, AnyEngine]):
+class EngineCall(ABC, Generic[AnyModel, AnyEngine]):
     """A call between its hold and its settlement."""
 
     def __init__(
@@ -46,6 +48,10 @@ class EngineCall(Generic[AnyModel, AnyEngine]):
         self._until = self._open.deadline = self._began + attempts.engine.total_s
         self._open.expire = lambda: UpstreamTimeout(model=self._model.id)
 
+    @abstractmethod
+    def _broken_off(self) -> Settlement:
+        """Return how the call ends that was not completed."""
+
     def _relayed(self) -> bool:
         """Whether the caller has part of a reply, so that no other engine may be tried."""
         return False
@@ -56,7 +62,7 @@ class EngineCall(Generic[AnyModel, AnyEngine]):
     async def _tried(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
         """Run `attempt` with one engine after the other until it succeeds; return its result.
 
-        Raises `ApiError` when none does or the caller has part of a reply, and `CallerLeft`.
+        Raises `ApiError` when none does or the caller has part of a reply, once the call is settled; and `CallerLeft`.
         """
         while True:
             failure: MiniToolError
@@ -79,11 +85,24 @@ class EngineCall(Generic[AnyModel, AnyEngine]):
             if self._relayed() and now >= self._open.deadline:
                 self._attempts.worked()  # it wrote as long as the call had time
             if not self._attempts.failed(failure, again=not self._relayed() and now < self._until):
+                await self._end()
                 shown = self._attempts.outcome(failure)
                 raise shown from cause if shown is failure else None
             self._open.reason = None
             self._open.deadline = min(self._until, now + self._attempts.engine.total_s)
             self._forget()
+
+    async def _end(self) -> None:
+        """Settle a call that failed before its caller is told so: who calls again at once finds the money released, and
+        the Idempotency-Key free."""
+        self._attempts.close()
+        if self._hold.settled:
+            return
+        future = self._hold.settle(self._broken_off())
+        try:
+            await settled_soon(future)
+        except asyncio.CancelledError:
+            raise self._interrupted() from None
 
     async def _open_reply(self) -> EngineReply:
         reply = await self._attempts.open()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import ChatModel, EmbeddingModel
-from minitoolai.core.embeddings import EmbeddingRequest, TextCounts
+from minitoolai.core.embeddings import EmbeddingRequest
 from minitoolai.core.inference import ChatRequest, Usage
 from minitoolai.core.ledger import HoldAnswer, HoldRequest, Rates, Settled, Settlement
 from minitoolai.core.records import RequestRecord
@@ -82,7 +82,10 @@ class ChatEngine(Engine, Protocol):
     knows_vocabulary: bool
 
     async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
-        """Return the tokens of the prompt, or a closer upper bound than its bytes. Raises as `open` does."""
+        """Return the tokens of the prompt; an estimate where neither it nor OpenAI knows the model's vocabulary.
+
+        Raises as `open` does.
+        """
         ...
 
     async def open(self, model: ChatModel, request: ChatRequest, max_completion_tokens: int) -> EngineReply:
@@ -97,8 +100,8 @@ class ChatEngine(Engine, Protocol):
 class EmbeddingEngine(Engine, Protocol):
     """Something that turns texts into vectors."""
 
-    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> TextCounts:
-        """Return the tokens of each text, or closer upper bounds than their bytes."""
+    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> Sequence[int] | None:
+        """Return the tokens of each text; None where the model's vocabulary is not known."""
         ...
 
     async def open(self, model: EmbeddingModel, request: EmbeddingRequest) -> EngineReply:

@@ -50,9 +50,9 @@ class Reckoning:
         return self._bounds.charge_nusd(usage)
 
     def at_tier(self, usage: Usage, reply: dict[str, Any]) -> Usage:
-        """Return `usage` with the service tier that the engine says it served the call at, where one was asked for."""
-        tier = reply.get("service_tier")
-        return _served_at(usage, tier) if self._request.tier is not None and isinstance(tier, str) else usage
+        """Return `usage` with the service tier that was asked for, where the engine says that it served the call at it."""
+        tier = self._request.tier
+        return _served_at(usage, tier) if tier is not None and reply.get("service_tier") == tier else usage
 
     def count(self, texts: list[str] | None = None) -> Usage:
         """Count what the engine did not report: the prompt, and `texts`, or the stream's output so far."""

@@ -77,7 +77,9 @@ class PgAccounts:
 
 async def account_named(connection: asyncpg.Connection[Any], name: str) -> AccountView:
     """Return an account inside the transaction of `connection`. Raises `AccountNotFound`."""
-    row = await connection.fetchrow(f"{_ACCOUNTS} WHERE name = $1", name)
+    row = None
+    if name.isprintable():  # PostgreSQL's text holds no NUL and no half of a surrogate pair
+        row = await connection.fetchrow(f"{_ACCOUNTS} WHERE name = $1", name)
     if row is None:
         raise AccountNotFound(name=name)
     return AccountView(**row)

@@ -242,6 +242,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"system": [PICTURE]}, "system[0].type", "text blocks"),
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type", "No tool runs on this server"),
     ({"tools": [{"name": "x"}]}, "tools[0].input_schema", "missing"),
+    ({"tools": [WEATHER] * 10_001}, "tools", "length <= 10000"),
+    ({"messages": [user(*[{"type": "tool_result", "tool_use_id": "t"}] * 10_001)]}, "messages[0].content[10000]", "answers"),
     ({"tool_choice": {"type": "any"}}, "tool_choice", "no tool to choose"),
     ({"tools": [WEATHER], "tool_choice": {"type": "tool"}}, "tool_choice.name", "missing"),
     ({"thinking": {"type": "deep"}}, "thinking.type", "'deep'"),

@@ -180,6 +180,16 @@ def _message(*deltas: object) -> dict[str, Any]:
                 {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
                 {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}}]},
         ),
+        # One index for all of them.
+        (
+            [{"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{"}}]},
+             {"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": "}"}}]},
+             {"tool_calls": [{"index": 0, "id": "b", "function": {"name": "g", "arguments": ""}}]},
+             {"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}],
+            {"content": None, "tool_calls": [
+                {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}}]},
+        ),
         # A tool of another kind.
         (
             [{"tool_calls": [{"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}]},

@@ -96,6 +96,20 @@ def test_kinds_do_not_change_a_chat_model(tmp_path: Path) -> None:
     assert isinstance(catalogue(tmp_path, f"{ENGINES}[models.x]\n{table}")["x"], ChatModel)
 
 
+def test_under_another_name_at_any_engine_a_chat_model_is_another(tmp_path: Path) -> None:
+    """Its tokens are not OpenAI's, by which a call would be held too low."""
+    for table, own in (
+        ('engine = "up"', True),
+        ('engines = ["up", "other"]', True),
+        ('engine = "up"\nupstream = "llama"', False),
+        ('engines = ["up", "other"]\nupstream = "llama"', False),
+        ('engines = ["up", {name = "other", upstream = "llama"}]', False),
+    ):
+        model = catalogue(tmp_path, f"{ENGINES}[models.gpt-4o]\n{table}")["gpt-4o"]
+        assert isinstance(model, ChatModel)
+        assert model.o200k is own
+
+
 def test_cached_tokens_cost_no_more_than_others(tmp_path: Path) -> None:
     """A call is held as though none was cached, so a dearer price could not be paid; also at a tier."""
     prices = 'input_usd_per_1m = "1"\noutput_usd_per_1m = "1"\ncached_input_usd_per_1m = '

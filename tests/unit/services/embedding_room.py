@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from minitoolai.core.catalog import Catalog, ChatModel, EmbeddingModel, Route
-from minitoolai.core.embeddings import EmbeddingRequest, TextCounts
+from minitoolai.core.embeddings import EmbeddingRequest
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.records import CallFacts
@@ -41,7 +41,7 @@ def answer(*vectors: Sequence[float], tokens: int | None = TOKENS) -> bytes:
 class FakeEmbedder:
     """An engine with one scripted reply."""
 
-    def __init__(self, *steps: Step, name: str = "fake", counts: TextCounts | None = None) -> None:
+    def __init__(self, *steps: Step, name: str = "fake") -> None:
         self.name = name
         self.between_bytes_s = 120.0
         self.total_s = 1800.0
@@ -49,15 +49,16 @@ class FakeEmbedder:
         #: What `open` does first.
         self.before_headers: Step = b""
         self.asked: list[EmbeddingRequest] = []
-        #: Texts that it was asked to count, and what it says; None: one token a word.
+        #: Texts that it was asked to count: one token a word.
         self.counted: list[Sequence[str]] = []
-        self.counts = counts
+        #: Whether it knows the model's vocabulary.
+        self.knows = True
 
-    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> TextCounts:
+    async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> list[int] | None:
         """Count."""
         self.counted.append(texts)
         await asyncio.sleep(0)
-        return self.counts or TextCounts([len(text.split()) for text in texts], exact=True)
+        return [len(text.split()) for text in texts] if self.knows else None
 
     async def open(self, model: EmbeddingModel, request: EmbeddingRequest) -> FakeReply:
         """Return the scripted reply."""

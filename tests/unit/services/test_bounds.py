@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +73,20 @@ async def test_a_prompt_that_the_model_cannot_read_is_refused() -> None:
         await bounds.count_exactly(FakeEngine(prompt_tokens=1001))
     assert caught.value.facts["prompt_tokens"] == 1001
     await Bounds(MODEL, replace(REQUEST, body_bytes=5000)).count_exactly(FakeEngine(prompt_tokens=1000))
+
+
+async def test_only_bytes_bound_a_prompt_of_another_vocabulary() -> None:
+    """No other vocabulary's count is a bound: nothing is counted, and the engine itself knows what it can read."""
+    engine = FakeEngine(prompt_tokens=9)
+    engine.knows_vocabulary = False
+    bounds = Bounds(MODEL, replace(REQUEST, body_bytes=5000))
+    await bounds.count_exactly(engine)
+    size = len(msgspec.json.encode(REQUEST.body)) + PROMPT_OVERHEAD_TOKENS
+    assert (bounds.prompt_tokens, bounds.exact, bounds.closest, engine.counts) == (size, False, True, 0)
+    assert bounds.prompt_so_far() < 9
+    openai = Bounds(replace(MODEL, o200k=True), replace(REQUEST, body_bytes=5000))
+    await openai.count_exactly(engine)
+    assert (openai.prompt_tokens, openai.exact, openai.closest) == (9, True, True)
 
 
 def test_what_is_held() -> None:

@@ -141,6 +141,13 @@ class TestStream:
         await room.ended(PROMPT + 2 * ANSWER if counted is None else 170, CallOutcome.COMPLETED)
         assert room.ledger.settlements[0].counted_by_gateway
 
+    async def test_usage_told_before_the_content_is_not_charged(self) -> None:
+        """An engine that tells its usage at the beginning, and never again: the gateway counts."""
+        early = event({"choices": [{"index": 0, "delta": {"role": "assistant"}}], "usage": USAGE})
+        room = Room(early, CONTENT, CONTENT, DONE)
+        await room.stream()
+        await room.ended(PROMPT + 2 * 2 * ANSWER, CallOutcome.COMPLETED)
+
     @pytest.mark.parametrize(
         "failure",
         [

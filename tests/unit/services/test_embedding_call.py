@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from minitoolai.core.errors import ApiError, Draining, EngineRefusedRequest, UpstreamError, UpstreamTimeout
 from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.core.ledger import CallOutcome
-from minitoolai.services import embedding_call
+from minitoolai.services import embedding_bounds, embedding_call
 from tests.unit.services.embedding_room import TOKENS, EmbeddingRoom, FakeEmbedder, answer
 
 
@@ -111,6 +112,22 @@ async def test_the_caller_leaves_after_the_headers() -> None:
     assert isinstance(await stopped(room, CallerLeft()), CallerLeft)
     await room.ended(TOKENS, CallOutcome.ABANDONED)
     assert room.engine.reply.closed == 1
+
+
+async def test_what_a_caller_left_behind_is_counted_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen megabytes take half a second, in which nobody else would be answered; the upstream is let go before."""
+    room = EmbeddingRoom(answer()[:20])
+    room.engine.reply._steps.append(room.hang)
+    counted: list[tuple[bool, int]] = []
+
+    def count(text: str, _: str) -> int:
+        counted.append((threading.current_thread() is threading.main_thread(), room.engine.reply.closed))
+        return len(text.split())
+
+    monkeypatch.setattr(embedding_bounds, "count_text", count)
+    await stopped(room, CallerLeft())
+    await room.ended(TOKENS, CallOutcome.ABANDONED)
+    assert counted == [(False, 1), (False, 1)]
 
 
 async def test_the_caller_leaves_while_the_charge_is_written() -> None:

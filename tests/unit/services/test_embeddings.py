@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from minitoolai.core.embeddings import EmbeddingRequest, TextCounts
+from minitoolai.core.embeddings import EmbeddingRequest
 from minitoolai.core.errors import (
     ApiError,
     CostCapExceeded,
@@ -107,14 +107,14 @@ class TestBefore:
         assert (room.engine.counted, room.ledger.asked[0].wanted_nusd) == ([], 10)
 
     async def test_a_text_that_is_too_long_is_refused_by_its_place(self) -> None:
-        """By the exact count, or as tokens; an estimate refuses nobody, then the engine judges."""
+        """By the exact count, or as tokens; where nothing counts, the bytes are held and the engine judges."""
         long = replace(REQUEST, inputs=("a", "w " * 11))
         found = await refused(EmbeddingRoom(), TextTooLong, long)
         assert (found.param, found.facts["prompt_tokens"], found.facts["context_tokens"]) == ("input[1]", 11, 10)
         found = await refused(EmbeddingRoom(), TextTooLong, replace(REQUEST, inputs=([7] * 11,), listed=False))
         assert found.param == "input"
         room = EmbeddingRoom(answer())
-        room.engine.counts = TextCounts([4, 30], exact=False)
+        room.engine.knows = False
         await room.embed(long)
         assert room.ledger.asked[0].wanted_nusd == 1 + 22
 
