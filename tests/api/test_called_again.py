@@ -1,4 +1,5 @@
-"""A call that failed is settled before its caller is told: who calls again at once finds money and key free."""
+"""Calls that are sent again: a failed one is settled before its caller is told, so that money and key are free; the reply of
+one that ended well is there whatever has become of its engine."""
 
 from __future__ import annotations
 
@@ -20,11 +21,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROUNDS = 40
 EMBEDDINGS = "/v1/embeddings"
 TEXTS = {"model": "text-embedding-3-small", "input": "hello"}
+CALLS = [(OPENAI, {**BODY, "stream": False}), (OPENAI, {**BODY, "stream": True}), (EMBEDDINGS, TEXTS)]
 
 
-@pytest.mark.parametrize(
-    ("path", "body"), [(OPENAI, {**BODY, "stream": False}), (OPENAI, {**BODY, "stream": True}), (EMBEDDINGS, TEXTS)]
-)
+@pytest.mark.parametrize(("path", "body"), CALLS)
 async def test_a_failed_call_may_be_repeated_at_once(
     serving: Serving, upstream: Upstream, path: str, body: dict[str, object]
 ) -> None:
@@ -47,3 +47,27 @@ async def test_a_failed_call_may_be_repeated_at_once(
                         found[reply.status] += 1
         assert found == {502: 2 * ROUNDS}
         assert await gateway.books.held() == 0
+
+
+@pytest.mark.parametrize(("path", "body"), [*CALLS, ("/v1/messages", {**BODY, "max_tokens": 50, "stream": True})])
+async def test_a_kept_reply_needs_no_engine(
+    serving: Serving, upstream: Upstream, path: str, body: dict[str, object]
+) -> None:
+    """While the model's only engine is left alone a repeated call gets its reply; another one is 503."""
+
+    async def fail(request: web.Request, asked: Asked) -> web.StreamResponse:
+        return web.json_response({"error": {}}, status=500)
+
+    models = {"text-embedding-3-small": ModelSettings(engine="up")}
+    async with serving(models=models, engine={"breaker_failures": 1}) as gateway:
+        caller = await gateway.caller()
+        first = await caller.send(path, body, headers={"idempotency-key": "a"})
+        assert first.status == 200
+        upstream.handler = fail
+        assert (await caller.send(path, body)).status == 502
+        repeated = await caller.send(path, body, headers={"idempotency-key": "a"})
+        assert (repeated.status, repeated.headers["x-minitoolai-replayed"]) == (200, "true")
+        other = await caller.send(path, body, headers={"idempotency-key": "b"})
+        assert other.status == 503
+        assert b"'%s'" % str(body["model"]).encode() in other.body
+        assert len(upstream.asked) == 2

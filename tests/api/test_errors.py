@@ -242,6 +242,22 @@ async def test_431_for_headers_that_are_too_large(caller: Caller, gateway: Local
     assert (await caller.openai()).status == 200
 
 
+async def test_a_head_that_is_refused_has_no_body(caller: Caller, gateway: LocalGateway) -> None:
+    """Also outside the application; its length is told. What came before on the connection is of no matter."""
+    too_large = b" /healthz HTTP/1.1\r\nhost: a\r\nx-long: " + b"v" * 40_000
+    for method, body in ((b"HEAD", False), (b"GET", True)):
+        head, _, rest = (await exchange_bytes(gateway.port, method + too_large)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 431 ")
+        assert b"content-length: 0" not in head
+        assert bool(rest) == body
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"HEAD /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    writer.write(b"nonsense\r\n\r\n")
+    assert (await reader.read()).endswith(b"}}"), "the reply to what is no HTTP has its body"
+    writer.close()
+
+
 @pytest.mark.parametrize("raw", [b"\x16\x03\x01\x02\x00\x01\x00", b"HELO there\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
 async def test_400_for_what_is_no_http(gateway: LocalGateway, raw: bytes) -> None:
     """TLS on the plain port, another protocol, another version: in the house's shape all the same."""

@@ -104,6 +104,14 @@ async def test_counting_costs_nothing(gateway: LocalGateway, caller: Caller, ups
     assert await spent(gateway, caller) == 0
 
 
+async def test_counting_takes_4_mib(caller: Caller) -> None:
+    """It costs work and no money; a call of the same size is taken for what it is."""
+    long = [{"role": "user", "content": "word " * 900_000}]
+    told = await send(caller, COUNT_TOKENS, messages=long)
+    assert (told.status, told.json["error"]["type"]) == (413, "request_too_large")
+    assert (await send(caller, messages=long)).status == 400
+
+
 async def test_counting_goes_beyond_what_a_model_reads(caller: Caller) -> None:
     """Callers count to learn how much is too much."""
     long = [{"role": "user", "content": "word " * 130_000}]

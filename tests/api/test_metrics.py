@@ -58,6 +58,21 @@ async def test_calls_are_counted(serving: Serving) -> None:
         assert "sk-wrong" not in page.text
 
 
+async def test_quotes_and_counts_show_their_model(serving: Serving) -> None:
+    """Though no money is held for them; one that is not there shows as unknown."""
+    asked = {"/v1/quotes": BODY, "/v1/messages/count_tokens": BODY}
+    async with serving() as gateway:
+        caller = await gateway.caller()
+        for path, body in asked.items():
+            assert (await caller.send(path, dict(body))).status == 200
+            assert (await caller.send(path, {**body, "model": "none-such"})).status == 404
+        page = await caller.get("/metrics")
+        for path in asked:
+            for model in ("gpt-4o-mini", "unknown"):
+                assert value(page, "request_duration_seconds_count", route=f"POST {path}", model=model) == 1
+        assert value(page, "calls_total") == 0
+
+
 async def test_open_calls_and_their_money_show(serving: Serving, upstream: Upstream) -> None:
     """While a call runs its hold is in the gauges."""
     go_on = asyncio.Event()

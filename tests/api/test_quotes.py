@@ -160,6 +160,16 @@ async def test_a_quote_needs_a_key_that_may_use_the_model(gateway: LocalGateway,
     shows(await caller.send("/v1/quotes", b"{"), 400, "invalid_json", "invalid_request_error")
 
 
+async def test_a_body_of_more_than_4_mib_is_refused(serving: Serving, caller: Caller) -> None:
+    """Quotes cost work and no money. A smaller limit of the operator's holds here too."""
+    long = [{"role": "user", "content": "word " * 900_000}]
+    told = await caller.send("/v1/quotes", {**BODY, "messages": long})
+    shows(told, 413, "request_too_large", "invalid_request_error", "4194304 bytes")
+    async with serving(server={"max_body_bytes": 2048}) as gateway:
+        told = await (await gateway.caller()).send("/v1/quotes", {**BODY, "user": "x" * 2048})
+        shows(told, 413, "request_too_large", "invalid_request_error", "2048 bytes")
+
+
 async def test_the_record_of_a_call_names_its_hold(caller: Caller) -> None:
     """What was held and charged is in the usage report, by the reply's request id."""
     reply = await caller.openai(max_completion_tokens=100)

@@ -77,6 +77,15 @@ def test_what_is_no_amount(product: ProductServer, amount: str) -> None:
     assert "nothing" not in {row["name"] for row in product.json("account", "list")}
 
 
+def test_more_credit_than_the_ledger_holds(product: ProductServer) -> None:
+    """One line, and the balance stays."""
+    product.json("account", "create", "rich")
+    for number in range(9):
+        product.command("account", "credit", "rich", "1000000000", "--id", f"rich {number}")
+    assert "than the ledger can hold" in refused(product, "account", "credit", "rich", "1000000000", "--id", "too many")
+    assert product.json("account", "show", "rich")["balance"] == "9000000000"
+
+
 def test_keys(product: ProductServer) -> None:
     """Made and shown once, listed without their secret, revoked for good."""
     product.json("account", "create", "owner")

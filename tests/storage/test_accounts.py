@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from minitoolai.core.inner_errors import AccountExists, AccountNotFound, CreditConflict
+from minitoolai.core.inner_errors import AccountExists, AccountNotFound, CreditConflict, CreditTooLarge
+from minitoolai.core.money import MAX_AMOUNT_NUSD
 from tests.storage.desk import Desk, new_id
 
 
@@ -53,6 +54,20 @@ async def test_an_id_of_another_credit_is_a_conflict(desk: Desk) -> None:
     with pytest.raises(AccountNotFound):
         await desk.accounts.credit("nobody", 5, credit_id="c2", transfer_id=new_id(), actor="tests")
     assert (await desk.accounts.show("b")).balance == 0
+    await desk.clean()
+
+
+async def test_more_than_the_ledger_holds(desk: Desk) -> None:
+    """Refused, and nothing moves: neither the account, nor the id, which is free for a smaller credit."""
+    billion = MAX_AMOUNT_NUSD
+    await desk.account(0, "a")
+    for number in range(9):
+        await desk.accounts.credit("a", billion, credit_id=f"c{number}", transfer_id=new_id(), actor="tests")
+    with pytest.raises(CreditTooLarge) as caught:
+        await desk.accounts.credit("a", billion, credit_id="last", transfer_id=new_id(), actor="tests")
+    assert caught.value.facts == {"amount": "1000000000", "account": "a"}
+    assert (await desk.accounts.show("a")).balance == 9 * billion
+    assert (await desk.accounts.credit("a", 1, credit_id="last", transfer_id=new_id(), actor="tests")).created
     await desk.clean()
 
 

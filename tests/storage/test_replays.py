@@ -52,6 +52,24 @@ async def test_a_call_is_charged_once_and_its_reply_given_again(desk: Desk) -> N
     await desk.clean()
 
 
+async def test_a_call_that_was_answered_is_found_without_a_hold(desk: Desk) -> None:
+    """As the hold would: by account, key and body, once it has its reply; not for an account that is suspended, nor a day
+    later."""
+    who, ledger, replays = await customer(desk), await desk.ledger(), PgReplays(desk.database, SEAL)
+    first, same = again(who), Repeatable("k", b"body")
+    await ledger.hold(first)
+    assert await replays.answered(who[0], same) is None
+    await settle_all(ledger, [done(first)])
+    assert await replays.answered(who[0], same) == first.id
+    for account, call in ((who[0], Repeatable("k", b"other")), (who[0], Repeatable("l", b"body")), (who[0] + 1, same)):
+        assert await replays.answered(account, call) is None
+    await desk.sql("UPDATE accounts SET suspended_at = now() WHERE id = $1", who[0])
+    assert await replays.answered(who[0], same) is None
+    await desk.sql("UPDATE accounts SET suspended_at = NULL")
+    await desk.sql("UPDATE replays SET created_at = now() - interval '24 hours'")
+    assert await replays.answered(who[0], same) is None
+
+
 async def test_of_many_at_once_over_processes_one_runs(desk: Desk) -> None:
     """And after it all get its reply."""
     who = await customer(desk)

@@ -12,7 +12,7 @@ from minitoolai.core.access import Principal
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.errors import ApiError, DatabaseUnavailable
 from minitoolai.core.inference import ChatRequest, Usage
-from minitoolai.core.ledger import HoldAnswer, HoldRequest, Rates, Settled, Settlement
+from minitoolai.core.ledger import HoldAnswer, HoldRequest, Rates, Repeatable, Settled, Settlement
 from tests.support.ledger_model import LedgerModel, ModelAccount, ModelKey
 
 ACCOUNT_ID = 1000
@@ -184,6 +184,13 @@ class FakeEngine:
         #: The limits that it was told.
         self.limits: list[int] = []
         self.counts = 0
+        #: What it is known not to do.
+        self.refuses: ApiError | None = None
+
+    def check(self, model: ChatModel, request: ChatRequest) -> None:
+        """Refuse what the test says."""
+        if self.refuses is not None:
+            raise self.refuses
 
     async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
         """Return what the test says."""
@@ -267,8 +274,15 @@ class FakeReplays:
 
     def __init__(self) -> None:
         self.replies: dict[UUID, bytes] = {}
+        #: Those that were answered, by account and what makes them the same.
+        self.calls: dict[tuple[int, Repeatable], UUID] = {}
 
     async def find(self, call_id: UUID) -> bytes | None:
         """Return a reply."""
         await asyncio.sleep(0)
         return self.replies.get(call_id)
+
+    async def answered(self, account_id: int, call: Repeatable) -> UUID | None:
+        """Return the call that the test says."""
+        await asyncio.sleep(0)
+        return self.calls.get((account_id, call))

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from minitoolai.api.bodies import checked
+from minitoolai.api.chat_parts import keep_known_fields
 from minitoolai.api.image_parts import ImagePart, check_number, image_input, picture_bytes
 from minitoolai.core.errors import InvalidValue
-from minitoolai.core.image_urls import image_urls
 from minitoolai.core.inference import MAX_CHOICES, PASSED_FIELDS, PRICED_FIELDS, READ_FIELDS, ChatRequest, ImageInput
 
 #: Messages of one call at most: far above any conversation, below what makes validation slow.
@@ -138,12 +138,10 @@ def chat_request(fields: dict[str, Any], body_bytes: int, surface: Surface) -> t
     """
     body = checked(fields, ChatBody, integers=_INTEGERS, instead=_INSTEAD)
     images = _check_messages(body.messages)
-    for _, image in image_urls(fields):
-        if image.get("detail", "auto") is None:
-            del image["detail"]  # the seed's callers may send null; not every upstream takes it
     _check_tools(body.tools or [], "tools")
     _check_tool_types(body.tools or [])
     _check_audio(fields)
+    dropped = keep_known_fields(fields)
     limit = _limit(body)
     stream = surface.stream_by_default if body.stream is None else body.stream
     options = body.stream_options
@@ -159,7 +157,7 @@ def chat_request(fields: dict[str, Any], body_bytes: int, surface: Surface) -> t
         seed_fields=surface.seed,
         images=tuple(images),
     )
-    return request, shown_names(fields.keys() - PASSED_FIELDS - READ_FIELDS - PRICED_FIELDS.keys())
+    return request, shown_names(dropped | (fields.keys() - PASSED_FIELDS - READ_FIELDS - PRICED_FIELDS.keys()))
 
 
 def shown_names(dropped: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from minitoolai.core.access import Principal
 from minitoolai.core.embeddings import EmbeddingRequest
 from minitoolai.core.errors import InvalidValue
 from minitoolai.core.quotes import Quote
+from minitoolai.core.records import CallFacts
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import REPLAYED, Exchange, Headers
 from minitoolai.services.access import Access
@@ -75,9 +76,9 @@ def add_embeddings(routes: Routes, access: Access, embeddings: Embeddings, *, ma
 def embeddings_quoter(embeddings: Embeddings) -> Quoter:
     """Return what quotes the bodies of `POST /v1/embeddings`."""
 
-    async def quote(principal: Principal, fields: dict[str, Any], _body_bytes: int) -> Quote:
+    async def quote(principal: Principal, fields: dict[str, Any], _body_bytes: int, facts: CallFacts) -> Quote:
         request, _ = embedding_request(fields)
-        return await embeddings.quote(principal, request)
+        return await embeddings.quote(principal, request, facts)
 
     return quote
 

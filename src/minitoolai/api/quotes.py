@@ -7,19 +7,20 @@ from typing import Annotated, Any
 
 import msgspec
 
-from minitoolai.api.bodies import checked, decode_object
+from minitoolai.api.bodies import MAX_FREE_BODY_BYTES, checked, decode_object
 from minitoolai.api.chat_request import OPENAI, chat_request
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import Catalog, Model
 from minitoolai.core.money import format_usd
 from minitoolai.core.quotes import Quote, QuoteLine
+from minitoolai.core.records import CallFacts
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange
 from minitoolai.services.access import Access
 from minitoolai.services.chat import Chat
 
-#: Quotes a call of one kind of model, from its decoded body and the size of what came.
-Quoter = Callable[[Principal, dict[str, Any], int], Awaitable[Quote]]
+#: Quotes a call of one kind of model, from its decoded body and the size of what came, and notes what is learnt of it.
+Quoter = Callable[[Principal, dict[str, Any], int, CallFacts], Awaitable[Quote]]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -33,9 +34,9 @@ class _Named(msgspec.Struct):
 def chat_quoter(chat: Chat) -> Quoter:
     """Return what quotes the bodies of `POST /v1/chat/completions`."""
 
-    async def quote(principal: Principal, fields: dict[str, Any], body_bytes: int) -> Quote:
+    async def quote(principal: Principal, fields: dict[str, Any], body_bytes: int, facts: CallFacts) -> Quote:
         request, _ = chat_request(fields, body_bytes, OPENAI)
-        return await chat.quote(principal, request)
+        return await chat.quote(principal, request, facts)
 
     return quote
 
@@ -47,10 +48,11 @@ def add_quotes(
 
     async def quotes(exchange: Exchange) -> None:
         principal = await exchange.principal(access)
-        raw = await exchange.json_body(max_body_bytes)
+        raw = await exchange.json_body(min(max_body_bytes, MAX_FREE_BODY_BYTES))
         fields = decode_object(raw)
-        model = catalog.model(checked(fields, _Named).model)
-        quote = await quoters[type(model)](principal, fields, len(raw))
+        exchange.facts.asked = checked(fields, _Named).model
+        model = catalog.model(exchange.facts.asked)
+        quote = await quoters[type(model)](principal, fields, len(raw), exchange.facts)
         await exchange.reply(200, _encode(_shown(quote)))
 
     routes.add("POST", "/v1/quotes", quotes)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,20 +15,19 @@ from minitoolai.core.sse import FrameSplitter, SseError, event, frame_data
 
 #: Raw frames kept before their text is taken out, so that a long stream holds its text and not its JSON.
 FOLD_BYTES = 64 * 1024
-
-#: Where a message's text begins, and its characters: whole escapes only.
-_CONTENT = re.compile(rb'"content"\s*:\s*"')
-_STRING = re.compile(rb'(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\[^u])*')
-#: Fields that are null while a reply is being written.
-_TOLD_ONCE = (b'"usage"', b'"finish_reason"')
-_HALF_ESCAPE = re.compile(rb"(?<!\\)((?:\\\\)*)\\u[dD][89abAB][0-9a-fA-F]{2}$")
+#: Frames that end a stream: the reason, the usage, `[DONE]`. Those before them are looked at together.
+_LAST_FRAMES = 3
 
 _decode = msgspec.json.Decoder().decode
 
 
 def _is_plain(frames: bytes) -> bool:
     """Whether frames carry neither usage nor an error, and end no choice."""
-    return b'"error"' not in frames and all(frames.count(name) == frames.count(name + b":null") for name in _TOLD_ONCE)
+    return (
+        b'"error"' not in frames
+        and frames.count(b'"finish_reason"') == frames.count(b'"finish_reason":null')
+        and frames.count(b'"usage"') == frames.count(b'"usage":null')
+    )
 
 
 class ChatScanner:
@@ -71,9 +70,9 @@ class ChatScanner:
         if self._passes(data):
             return self._keep(data, data.count(b"\n\n"))
         forward: list[bytes] = []
-        for frame in self._splitter.feed(data):
+        for piece, passed in self._pieces(self._splitter.feed(data)):
             try:
-                out = self._frame(frame)
+                out = self._keep(piece, passed) if passed else self._frame(piece)
             except SseError:
                 if not forward:
                     raise
@@ -83,6 +82,20 @@ class ChatScanner:
             if out:
                 forward.append(out)
         return forward[0] if len(forward) == 1 else b"".join(forward)
+
+    def _pieces(self, frames: list[bytes]) -> Iterator[tuple[bytes, int]]:
+        """Yield `frames`: one by one, with 0, or those of a burst's middle that pass as one piece, with their number."""
+        begin, middle = 0, len(frames) - _LAST_FRAMES
+        while begin < len(frames):
+            if self.has_content and begin < middle:
+                piece = b"".join(frames[begin:middle])
+                if self._passes(piece):
+                    yield piece, middle - begin
+                    begin = middle
+                middle = 0
+            else:
+                yield frames[begin], 0
+                begin += 1
 
     def _passes(self, data: bytes) -> bool:
         """Whether `data` is what an engine sends while it writes: whole frames of one line each, text and no more."""
@@ -209,21 +222,6 @@ def _call_texts(call: object) -> list[str]:
     """Return what the model wrote of a call: its name, and its arguments or input."""
     written = [call.get(name) for name in ("name", "arguments", "input")] if isinstance(call, dict) else []
     return [text for text in written if isinstance(text, str)]
-
-
-def partial_content(raw: bytes) -> str:
-    """Return the text of the first message in a whole reply that may be cut off anywhere; "" where none began."""
-    start = _CONTENT.search(raw)
-    if start is None:
-        return ""
-    text = _STRING.match(raw, start.end())
-    assert text is not None  # it matches the empty string
-    # What was cut in half goes: a character's bytes, the first of two escapes that are one character.
-    whole = _HALF_ESCAPE.sub(rb"\1", text[0].decode(errors="ignore").encode())
-    try:
-        return str(_decode(b'"' + whole + b'"'))
-    except msgspec.DecodeError:
-        return whole.decode()
 
 
 def _has_seed_fields(chunk: dict[str, Any]) -> bool:

@@ -71,5 +71,9 @@ class CreditConflict(OperatorError):
     """The id '{credit_id}' was used before for another credit ({amount} USD to '{account}'). Use a new id."""
 
 
+class CreditTooLarge(OperatorError):
+    """A credit of {amount} USD to '{account}' would be more than the ledger can hold in all. Nothing was moved."""
+
+
 class InvalidAmount(OperatorError):
     """'{text}' is not an amount in USD: {why}."""

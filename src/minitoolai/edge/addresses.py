@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from minitoolai.core.inner_errors import ConfigInvalid
@@ -48,7 +47,6 @@ def caller_address(peer: str | None, forwarded: Iterable[str], trusted: Networks
     return str(found)
 
 
-@lru_cache(4096)  # callers come again, and reading an address takes twice as long as all else here
 def _address(text: str | None) -> IPv4Address | IPv6Address | None:
     """Return an IP address, one of IPv4 in IPv6's clothes as what it is; None: it is none."""
     try:

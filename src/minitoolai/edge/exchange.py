@@ -37,6 +37,7 @@ class Exchange:
     """A request as an endpoint sees it, and the one way to answer it."""
 
     __slots__ = (
+        "_first_headers",
         "_receive",
         "_send",
         "_trusted_proxies",
@@ -58,6 +59,8 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._trusted_proxies = trusted_proxies
+        #: By name, of several the first; made when one is first asked for.
+        self._first_headers: dict[bytes, bytes] | None = None
         #: The path without its trailing slash.
         self.path = path
         #: Id of the call, its hold and its usage record; `x-request-id` is made from it.
@@ -88,15 +91,17 @@ class Exchange:
     def address(self) -> str | None:
         """The caller's IP address; None: it is not known."""
         client = self.scope.get("client")
+        if not self._trusted_proxies and client is not None and ":" not in client[0]:
+            return str(client[0])  # nobody is believed, and there is nothing to unfold
         lines = (value.decode("latin-1") for name, value in self.scope["headers"] if name == b"x-forwarded-for")
         return caller_address(client[0] if client else None, lines, self._trusted_proxies)
 
     def header(self, name: bytes) -> str | None:
         """Return the first header called `name` (lower case), or None."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return str(value.decode("latin-1"))
-        return None
+        if self._first_headers is None:
+            self._first_headers = dict(reversed(self.scope["headers"]))
+        value = self._first_headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     @property
     def credentials(self) -> str | None:

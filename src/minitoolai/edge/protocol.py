@@ -174,6 +174,10 @@ class LimitedProtocol(HttpToolsProtocol):
         seconds = BODY_SILENCE_S if self._reading_body else HEADER_DEADLINE_S
         self._refuse(RequestTimeout(seconds=round(seconds)))
 
+    def _is_head(self) -> bool:
+        """Whether the request is known to be a HEAD, whose reply has no body: its method stands before its path."""
+        return bool(self.url) and self.parser.get_method() == b"HEAD"
+
     def _refuse(self, error: ApiError) -> None:
         """Answer outside the application and close. A request that is being answered already is only cut off."""
         cycle = self.cycle
@@ -193,7 +197,7 @@ class LimitedProtocol(HttpToolsProtocol):
             b"content-type: application/json\r\nconnection: close\r\n",
             b"content-length: %d\r\nx-request-id: %s\r\n\r\n" % (len(body), request_id(new_call_id()).encode()),
         ]
-        self.transport.write(b"".join([*head, body]))
+        self.transport.write(b"".join([*head, b"" if self._is_head() else body]))
         self.transport.close()
 
 

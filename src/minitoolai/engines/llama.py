@@ -30,6 +30,8 @@ from minitoolai.engines.openai_upstream import OpenAIReply
 DEFAULT_SAMPLING = {"temperature": 1.0, "top_p": 1.0}
 #: Asked of the server on top of the caller's fields: signs of life while it reads the prompt, its count so far.
 _ASKED = {"return_progress": True, "timings_per_token": True}
+#: Fields of OpenAI's that it does not know, and what has taken their place since.
+_REPLACED = {"functions": "tools", "function_call": "tool_choice"}
 #: What all chunks of one reply have in common.
 _HEAD = ("id", "object", "created", "model", "system_fingerprint")
 #: Its seeds are 32 bits; the last one stands for "any".
@@ -53,6 +55,15 @@ class LlamaChat:
         self._server = server
         self._chat = OpenAIChat(server)
 
+    def check(self, model: ChatModel, request: ChatRequest) -> None:
+        """Raise `InvalidValue` for what llama.cpp would leave out without a word, or refuse in words of its own."""
+        for old, new in _REPLACED.items():
+            if old in request.body:
+                why = f"the local model '{model.id}' takes tools in their present form only. Send '{new}'."
+                raise InvalidValue(param=old, why=why)
+        if request.body.get("top_logprobs") and not request.body.get("logprobs"):
+            raise InvalidValue(param="top_logprobs", why='it needs "logprobs": true.')
+
     async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
         """Ask the server, whose vocabulary it is; where it does not say, the bytes bound the prompt. Pictures are left
         out: it has not seen them yet."""
@@ -63,6 +74,7 @@ class LlamaChat:
 
     async def open(self, model: ChatModel, request: ChatRequest, max_completion_tokens: int) -> LlamaReply:
         """Send the call; see `ports.ChatEngine.open`."""
+        self.check(model, request)
         body = {**DEFAULT_SAMPLING, **request.body, **self._sampling, **_ASKED}
         shown = _ask_logprobs(body)
 
@@ -177,11 +189,9 @@ def _of_choice(body: dict[str, Any], index: int) -> dict[str, Any]:
 def _ask_logprobs(body: dict[str, Any]) -> int:
     """Have the server tell log-probabilities as OpenAI would; return how many other tokens the caller wants to see.
 
-    Asked for no others it tells none at all, and asked for nothing it tells twenty. Raises `InvalidValue`.
+    Asked for no others it tells none at all, and asked for nothing it tells twenty.
     """
     wanted = body.get("top_logprobs") or 0
     if body.get("logprobs"):
         body["top_logprobs"] = max(wanted, 1)
-    elif wanted:
-        raise InvalidValue(param="top_logprobs", why='it needs "logprobs": true.')
     return int(wanted)

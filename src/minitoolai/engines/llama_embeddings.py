@@ -22,6 +22,12 @@ class LlamaEmbeddings:
         self._server = server
         self._embeddings = OpenAIEmbeddings(server)
 
+    def check(self, model: EmbeddingModel, request: EmbeddingRequest) -> None:
+        """Raise `InvalidValue` for `dimensions` that are not the model's: llama.cpp gives vectors as they are."""
+        if request.dimensions is not None and request.dimensions != model.dimensions:
+            own = f"{model.dimensions} numbers" if model.dimensions else "one size"
+            raise InvalidValue(param="dimensions", why=f"the model '{model.id}' gives vectors of {own} only. Omit it.")
+
     async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> list[int] | None:
         """Ask the server, whose vocabulary it is; None where it does not say."""
         counted = [await self._server.count_tokens(text) for text in texts]
@@ -29,13 +35,6 @@ class LlamaEmbeddings:
         return known if len(known) == len(texts) else None
 
     async def open(self, model: EmbeddingModel, request: EmbeddingRequest) -> OpenAIReply:
-        """Send the call; see `ports.EmbeddingEngine.open`. Raises `InvalidValue` for other `dimensions` than its own."""
-        check_dimensions(model, request)
+        """Send the call; see `ports.EmbeddingEngine.open`."""
+        self.check(model, request)
         return await self._embeddings.open(model, request)
-
-
-def check_dimensions(model: EmbeddingModel, request: EmbeddingRequest) -> None:
-    """Raise `InvalidValue` for `dimensions` that are not the model's: llama.cpp gives vectors as they are."""
-    if request.dimensions is not None and request.dimensions != model.dimensions:
-        own = f"{model.dimensions} numbers" if model.dimensions else "one size"
-        raise InvalidValue(param="dimensions", why=f"the model '{model.id}' gives vectors of {own} only. Omit it.")

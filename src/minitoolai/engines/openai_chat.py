@@ -23,6 +23,9 @@ class OpenAIChat:
         self.fetches_images = upstream.settings.fetches_images
         self._upstream = upstream
 
+    def check(self, model: ChatModel, request: ChatRequest) -> None:
+        """Nothing is known of it: it says itself what it does not do."""
+
     async def open(self, model: ChatModel, request: ChatRequest, max_completion_tokens: int) -> OpenAIReply:
         """Send the call; return its reply once the headers are there. Errors: see `ports.ChatEngine.open`."""
         return await self._upstream.post("/chat/completions", model, self._body(model, request, max_completion_tokens))

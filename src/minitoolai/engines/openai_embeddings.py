@@ -21,6 +21,9 @@ class OpenAIEmbeddings:
         self.total_s = upstream.settings.total_s
         self._upstream = upstream
 
+    def check(self, model: EmbeddingModel, request: EmbeddingRequest) -> None:
+        """Nothing is known of it: it says itself what it does not do."""
+
     async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> list[int] | None:
         """Count OpenAI's models with their vocabulary, off the event loop."""
         if not model.cl100k:

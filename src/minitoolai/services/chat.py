@@ -9,7 +9,7 @@ import msgspec
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import Catalog, ChatModel
 from minitoolai.core.chat_assembly import as_stream
-from minitoolai.core.errors import IdempotencyInProgress, InsufficientCredit, KeyTokensLimited
+from minitoolai.core.errors import InsufficientCredit, KeyTokensLimited, NoEngine
 from minitoolai.core.inference import ChatRequest, parse_usage
 from minitoolai.core.inner_errors import AlreadyAnswered
 from minitoolai.core.quotes import Quote, QuoteLine
@@ -19,7 +19,7 @@ from minitoolai.services.bounds import Bounds
 from minitoolai.services.calls import OpenCalls
 from minitoolai.services.chat_attempts import ChatAttempts
 from minitoolai.services.chat_call import ChatCall, Kept, StreamingSink, WholeReply, last_frames
-from minitoolai.services.metering import Hold, Metering
+from minitoolai.services.metering import Hold, Metering, earlier_reply, look_back
 from minitoolai.services.ports import ChatEngine, Pictures, Replays
 from minitoolai.services.routing import Path, Router
 
@@ -68,7 +68,7 @@ class Chat:
             call = await self._begin(principal, call_id, request, facts)
         except AlreadyAnswered as answered:
             facts.replayed = True
-            kept = await self._kept(answered)
+            kept = _decode_kept(await earlier_reply(self._replays, answered))
             return WholeReply(kept.body, kept.cost_nusd, None, answered.rates, replayed=True)
         with call:
             return await call.run_whole()
@@ -90,7 +90,7 @@ class Chat:
             call = await self._begin(principal, call_id, request, facts)
         except AlreadyAnswered as answered:
             facts.replayed = True
-            kept = await self._kept(answered)
+            kept = _decode_kept(await earlier_reply(self._replays, answered))
             sink.granted(answered.rates, replayed=True)
             usage = parse_usage(kept.body.get("usage"))
             assert usage is not None  # it was kept with its usage
@@ -100,9 +100,9 @@ class Chat:
         with call:
             await call.run_stream(sink)
 
-    async def quote(self, principal: Principal, request: ChatRequest) -> Quote:
+    async def quote(self, principal: Principal, request: ChatRequest, facts: CallFacts | None = None) -> Quote:
         """Return the most that a call may cost, counted as exactly as before a real one. Raises `ApiError`."""
-        bounds, paths = self._bounds(principal, request, CallFacts())
+        bounds, paths = self._bounds(principal, request, facts or CallFacts())
         await bounds.count_exactly(paths[0].engine)
         prices = bounds.held_prices
         text_tokens, written = bounds.prompt_tokens - bounds.image_tokens, bounds.completion_tokens * request.choices
@@ -114,14 +114,18 @@ class Chat:
             lines.append(QuoteLine("web search", 1, None, bounds.fees_nusd))
         return Quote(bounds.model.id, bounds.wanted_nusd(), bounds.completion_tokens, tuple(lines))
 
-    async def count(self, principal: Principal, request: ChatRequest) -> int:
+    async def count(self, principal: Principal, request: ChatRequest, facts: CallFacts | None = None) -> int:
         """Return the tokens of a call's prompt as its first engine counts them. Raises `ApiError`."""
-        bounds, paths = self._bounds(principal, request, CallFacts())
+        bounds, paths = self._bounds(principal, request, facts or CallFacts())
         return await bounds.count(paths[0].engine)
 
     async def _begin(self, principal: Principal, call_id: UUID, request: ChatRequest, facts: CallFacts) -> ChatCall:
-        facts.asked, facts.stream = request.model, request.stream
-        bounds, paths = self._bounds(principal, request, facts)
+        facts.stream = request.stream
+        try:
+            bounds, paths = self._bounds(principal, request, facts)
+        except NoEngine:
+            await look_back(self._replays, principal, request.repeatable)
+            raise
         engine = paths[0].engine
         last = self._last_available.get(principal.account_id)
         large = last is not None and bounds.wanted_nusd() * LARGE_SHARE > last
@@ -143,10 +147,13 @@ class Chat:
     def _bounds(
         self, principal: Principal, request: ChatRequest, facts: CallFacts
     ) -> tuple[Bounds, list[Path[ChatModel, ChatEngine]]]:
+        facts.asked = request.model
         model = self._catalog.chat_model(request.model)
         facts.model = model.id
         check_model(principal, model)
-        return Bounds(model, request), self._router.paths(model)
+        bounds, paths = Bounds(model, request), self._router.paths(model)
+        paths[0].engine.check(model, request)
+        return bounds, paths
 
     async def _hold(self, principal: Principal, call_id: UUID, bounds: Bounds, engine: ChatEngine, facts: CallFacts) -> Hold:
         return await self._metering.hold(
@@ -161,10 +168,3 @@ class Chat:
             repeatable=bounds.request.repeatable,
             facts=facts,
         )
-
-    async def _kept(self, answered: AlreadyAnswered) -> Kept:
-        """Return the earlier reply. Raises `IdempotencyInProgress` where it was erased at this very moment."""
-        reply = await self._replays.find(answered.call_id)
-        if reply is None:
-            raise IdempotencyInProgress(param="idempotency-key")
-        return _decode_kept(reply)

@@ -9,7 +9,7 @@ import msgspec
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import Catalog, EmbeddingModel
 from minitoolai.core.embeddings import EmbeddingRequest
-from minitoolai.core.errors import IdempotencyInProgress, InsufficientCredit, KeyTokensLimited
+from minitoolai.core.errors import InsufficientCredit, KeyTokensLimited, NoEngine
 from minitoolai.core.inner_errors import AlreadyAnswered
 from minitoolai.core.quotes import Quote, QuoteLine
 from minitoolai.core.records import CallFacts
@@ -17,11 +17,13 @@ from minitoolai.services.access import check_model
 from minitoolai.services.calls import OpenCalls
 from minitoolai.services.embedding_bounds import EmbeddingBounds
 from minitoolai.services.embedding_call import EmbeddingAttempts, EmbeddingCall, EmbeddingsReply, KeptEmbeddings
-from minitoolai.services.metering import Hold, Metering
+from minitoolai.services.metering import Hold, Metering, earlier_reply, look_back
 from minitoolai.services.ports import EmbeddingEngine, Replays
 from minitoolai.services.routing import Path, Router
 
 __all__ = ["Embeddings", "EmbeddingsReply"]
+
+_Paths = list[Path[EmbeddingModel, EmbeddingEngine]]
 
 _decode_kept = msgspec.json.Decoder(KeptEmbeddings).decode
 
@@ -48,34 +50,44 @@ class Embeddings:
     ) -> EmbeddingsReply:
         """Run a call; `facts` are told what is learnt of it. Raises `ApiError`, and `CallerLeft` when interrupted so."""
         facts = facts or CallFacts()
-        facts.asked = request.model
-        bounds, paths = self._bounds(principal, request)
-        facts.model = bounds.model.id
-        engine = paths[0].engine
-        if bounds.doubtful:
-            await bounds.count(engine)
-        await bounds.check_cap(engine)
         try:
-            hold = await self._hold_counted(principal, call_id, bounds, engine, facts)
+            bounds, paths, hold = await self._begin(principal, call_id, request, facts)
         except AlreadyAnswered as answered:
             facts.replayed = True
-            return await self._kept(answered)
+            kept = _decode_kept(await earlier_reply(self._replays, answered))
+            return EmbeddingsReply(bytes(kept.body), kept.cost_nusd, None, answered.rates, replayed=True)
         with (call := EmbeddingCall(bounds, EmbeddingAttempts(paths, bounds), hold, self._calls)):
             return await call.run()
 
-    async def quote(self, principal: Principal, request: EmbeddingRequest) -> Quote:
+    async def quote(self, principal: Principal, request: EmbeddingRequest, facts: CallFacts | None = None) -> Quote:
         """Return the most that a call may cost, counted as exactly as before a real one. Raises `ApiError`."""
-        bounds, paths = self._bounds(principal, request)
+        bounds, paths = self._bounds(principal, request, facts or CallFacts())
         await bounds.count(paths[0].engine)
         line = QuoteLine.of_tokens("input tokens", bounds.tokens, bounds.model.prices.input_nusd_per_1m)
         return Quote(bounds.model.id, bounds.cost_nusd(), None, (line,))
 
-    def _bounds(
-        self, principal: Principal, request: EmbeddingRequest
-    ) -> tuple[EmbeddingBounds, list[Path[EmbeddingModel, EmbeddingEngine]]]:
+    async def _begin(
+        self, principal: Principal, call_id: UUID, request: EmbeddingRequest, facts: CallFacts
+    ) -> tuple[EmbeddingBounds, _Paths, Hold]:
+        try:
+            bounds, paths = self._bounds(principal, request, facts)
+        except NoEngine:
+            await look_back(self._replays, principal, request.repeatable)
+            raise
+        engine = paths[0].engine
+        if bounds.doubtful:
+            await bounds.count(engine)
+        await bounds.check_cap(engine)
+        return bounds, paths, await self._hold_counted(principal, call_id, bounds, engine, facts)
+
+    def _bounds(self, principal: Principal, request: EmbeddingRequest, facts: CallFacts) -> tuple[EmbeddingBounds, _Paths]:
+        facts.asked = request.model
         model = self._catalog.embedding_model(request.model)
+        facts.model = model.id
         check_model(principal, model)
-        return EmbeddingBounds(model, request), self._router.paths(model)
+        bounds, paths = EmbeddingBounds(model, request), self._router.paths(model)
+        paths[0].engine.check(model, request)
+        return bounds, paths
 
     async def _hold_counted(
         self, principal: Principal, call_id: UUID, bounds: EmbeddingBounds, engine: EmbeddingEngine, facts: CallFacts
@@ -105,11 +117,3 @@ class Embeddings:
             repeatable=bounds.request.repeatable,
             facts=facts,
         )
-
-    async def _kept(self, answered: AlreadyAnswered) -> EmbeddingsReply:
-        """Return the earlier reply. Raises `IdempotencyInProgress` where it was erased at this very moment."""
-        reply = await self._replays.find(answered.call_id)
-        if reply is None:
-            raise IdempotencyInProgress(param="idempotency-key")
-        kept = _decode_kept(reply)
-        return EmbeddingsReply(bytes(kept.body), kept.cost_nusd, None, answered.rates, replayed=True)

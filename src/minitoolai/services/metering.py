@@ -40,7 +40,7 @@ from minitoolai.core.ledger import (
 )
 from minitoolai.core.money import format_usd
 from minitoolai.core.records import CallFacts
-from minitoolai.services.ports import Ledger
+from minitoolai.services.ports import Ledger, Replays
 
 #: With the database away at the end of a call its reply waits so long, then goes without a balance.
 SETTLE_WAIT_S = 2.0
@@ -190,9 +190,27 @@ def _refusal(request: HoldRequest, answer: HoldAnswer) -> MiniToolError:
     return InvalidApiKey(why="This key was revoked or has expired.")
 
 
+async def earlier_reply(replays: Replays, answered: AlreadyAnswered) -> bytes:
+    """Return the reply that is to be given again, as its settlement gave it.
+
+    Raises `IdempotencyInProgress` where it was erased at this very moment.
+    """
+    reply = await replays.find(answered.call_id)
+    if reply is None:
+        raise IdempotencyInProgress(param="idempotency-key")
+    return reply
+
+
 def _seconds(rates: Rates) -> int:
     """Return the seconds until a minute ends, rounded up."""
     return max(1, -(-rates.resets_in_ms // 1000))
+
+
+async def look_back(replays: Replays, principal: Principal, call: Repeatable | None) -> None:
+    """Raise `AlreadyAnswered` for a call that repeats an earlier one: its reply is there also while no engine is."""
+    call_id = None if call is None else await replays.answered(principal.account_id, call)
+    if call_id is not None:
+        raise AlreadyAnswered(call_id=call_id)
 
 
 async def settled_soon(future: asyncio.Future[Settled]) -> Settled | None:

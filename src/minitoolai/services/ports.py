@@ -11,7 +11,7 @@ from minitoolai.core.access import Principal
 from minitoolai.core.catalog import ChatModel, EmbeddingModel
 from minitoolai.core.embeddings import EmbeddingRequest
 from minitoolai.core.inference import ChatRequest, Usage
-from minitoolai.core.ledger import HoldAnswer, HoldRequest, Rates, Settled, Settlement
+from minitoolai.core.ledger import HoldAnswer, HoldRequest, Rates, Repeatable, Settled, Settlement
 from minitoolai.core.records import RequestRecord
 
 
@@ -81,6 +81,10 @@ class ChatEngine(Engine, Protocol):
     #: Whether it counts by its models' own vocabularies; otherwise its counts are exact for OpenAI's models only.
     knows_vocabulary: bool
 
+    def check(self, model: ChatModel, request: ChatRequest) -> None:
+        """Raise `InvalidValue` for what it is known not to do: calls are asked about before anything is held."""
+        ...
+
     async def count_prompt(self, model: ChatModel, request: ChatRequest) -> int:
         """Return the tokens of the prompt; an estimate where neither it nor OpenAI knows the model's vocabulary.
 
@@ -92,13 +96,17 @@ class ChatEngine(Engine, Protocol):
         """Send the call and return once the engine's headers have come.
 
         Raises `UpstreamError`, `UpstreamTimeout`, `EngineRefusedRequest`, `ContextLengthExceeded`, `RateLimited`,
-        `EngineQuotaExhausted`. Cancelled, it leaves nothing open.
+        `EngineQuotaExhausted`, and as `check`. Cancelled, it leaves nothing open.
         """
         ...
 
 
 class EmbeddingEngine(Engine, Protocol):
     """Something that turns texts into vectors."""
+
+    def check(self, model: EmbeddingModel, request: EmbeddingRequest) -> None:
+        """Raise `InvalidValue` for `dimensions` that it does not give: calls are asked about before anything is held."""
+        ...
 
     async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> Sequence[int] | None:
         """Return the tokens of each text; None where the model's vocabulary is not known."""
@@ -107,7 +115,7 @@ class EmbeddingEngine(Engine, Protocol):
     async def open(self, model: EmbeddingModel, request: EmbeddingRequest) -> EngineReply:
         """Send the call and return once the engine's headers have come; the body is OpenAI's.
 
-        Raises as `ChatEngine.open`, and `InvalidValue` for `dimensions` that the model does not have.
+        Raises as `ChatEngine.open`, and as `check`.
         """
         ...
 
@@ -136,6 +144,10 @@ class Replays(Protocol):
 
     async def find(self, call_id: UUID) -> bytes | None:
         """Return the reply of a call as its settlement gave it, or None when it was erased meanwhile."""
+        ...
+
+    async def answered(self, account_id: int, call: Repeatable) -> UUID | None:
+        """Return the call of the account that was the same and has a reply; None where there is none."""
         ...
 
 

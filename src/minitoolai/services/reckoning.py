@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from minitoolai.core.chat_stream import ChatScanner, partial_content
+from minitoolai.core.chat_stream import ChatScanner
 from minitoolai.core.inference import Usage
 from minitoolai.core.ledger import CallOutcome, Settlement
+from minitoolai.core.partial_reply import partial_texts
 from minitoolai.core.tokens import count_text
 from minitoolai.services.bounds import Bounds
 from minitoolai.services.chat_attempts import ChatAttempts
@@ -97,7 +98,7 @@ class Reckoning:
             usage = self.at_tier(usage, received.scanner.last)
             outcome = outcome if gone else CallOutcome.CUT
         elif begun:
-            usage = self.count([partial_content(b"".join(received.parts))])
+            usage = self.count(partial_texts(b"".join(received.parts)))
         return self.settlement(usage, outcome)
 
     def produced_nusd(self) -> int:

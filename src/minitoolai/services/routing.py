@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from minitoolai.core.catalog import Model, Route
+from minitoolai.core.catalog import Model
 from minitoolai.core.errors import (
     ApiError,
     EngineLacksModel,
@@ -42,6 +42,8 @@ class Path(Generic[AnyModel, AnyEngine]):
     model: AnyModel
     engine: AnyEngine
     breaker: Breaker
+    #: See `core.catalog.Route`.
+    weight: int = 1
 
     def enter(self) -> Visit[AnyModel, AnyEngine] | None:
         """Let a call go to the engine; None: it is left alone at present."""
@@ -87,6 +89,8 @@ class Router(Generic[AnyModel, AnyEngine]):
         self._engines = engines
         self._breakers = {name: Breaker(failures.get(name, 0)) for name in engines}
         self._chance = chance
+        #: The paths of each model by its id, in the order of its routes: made once, since every call asks for them.
+        self._ways: dict[str, list[Path[AnyModel, AnyEngine]]] = {}
 
     def states(self) -> dict[str, State]:
         """Return each engine's state."""
@@ -98,18 +102,16 @@ class Router(Generic[AnyModel, AnyEngine]):
 
         Raises `NoEngine` when there is none, or all are left alone at present.
         """
-        if not model.others:
-            routes: Sequence[Route] = model.routes
-        elif model.weight is None:
-            routes = model.routes
-        else:
-            routes = self._draw(model.routes)
+        found = self._ways.get(model.id)
+        if found is None:
+            found = self._ways[model.id] = [
+                Path(model.by(route), self._engines[route.engine], self._breakers[route.engine], route.weight)
+                for route in model.routes
+                if route.engine in self._engines
+            ]
+        if model.others and model.weight is not None:
+            found = self._draw(found)
         now = _now()
-        found = [
-            Path(model.by(route), self._engines[route.engine], self._breakers[route.engine])
-            for route in routes
-            if route.engine in self._engines
-        ]
         open_now = [path for path in found if path.breaker.wait_s(now) == 0]
         if not open_now:
             waits = [path.breaker.wait_s(now) for path in found]
@@ -118,14 +120,14 @@ class Router(Generic[AnyModel, AnyEngine]):
             open_now.sort(key=lambda path: path.breaker.is_busy(now))
         return open_now
 
-    def _draw(self, routes: Sequence[Route]) -> list[Route]:
-        """Return the routes in a random order, each first as often as its weight says; those of weight 0 last."""
-        left, drawn = [route for route in routes if route.weight], []
+    def _draw(self, paths: Sequence[Path[AnyModel, AnyEngine]]) -> list[Path[AnyModel, AnyEngine]]:
+        """Return the paths in a random order, each first as often as its weight says; those of weight 0 last."""
+        left, drawn = [path for path in paths if path.weight], []
         while left:
-            (route,) = self._chance.choices(left, [each.weight for each in left])
-            left.remove(route)
-            drawn.append(route)
-        return [*drawn, *(route for route in routes if not route.weight)]
+            (path,) = self._chance.choices(left, [each.weight for each in left])
+            left.remove(path)
+            drawn.append(path)
+        return [*drawn, *(path for path in paths if not path.weight)]
 
 
 def states_of(*routers: Router[Any, Any]) -> dict[str, State]:

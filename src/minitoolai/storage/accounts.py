@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from minitoolai.core.accounts import AccountView, CreditAnswer
-from minitoolai.core.inner_errors import AccountExists, AccountNotFound, CreditConflict
+from minitoolai.core.inner_errors import AccountExists, AccountNotFound, CreditConflict, CreditTooLarge
 from minitoolai.core.ledger import SystemAccount, TransferKind
 from minitoolai.core.money import format_usd
 from minitoolai.storage.audit import write_audit
@@ -24,7 +24,10 @@ class PgAccounts:
         self._database = database
 
     async def create(self, name: str, credit_nusd: int = 0, *, transfer_id: UUID | None = None, actor: str) -> AccountView:
-        """Make an account, with credit to begin with where `transfer_id` is given. Raises `AccountExists`."""
+        """Make an account, with credit to begin with where `transfer_id` is given.
+
+        Raises `AccountExists`, `CreditTooLarge`.
+        """
         async with self._database.transaction() as connection:
             try:
                 account_id = await connection.fetchval("INSERT INTO accounts (name) VALUES ($1) RETURNING id", name)
@@ -39,7 +42,7 @@ class PgAccounts:
     async def credit(self, name: str, amount_nusd: int, *, credit_id: str, transfer_id: UUID, actor: str) -> CreditAnswer:
         """Give credit to an account, once per `credit_id`; a repeat answers `exists` and moves nothing.
 
-        Raises `AccountNotFound`, and `CreditConflict` when the id was used for another credit.
+        Raises `AccountNotFound`, `CreditTooLarge`, and `CreditConflict` when the id was used for another credit.
         """
         async with self._database.transaction() as connection:
             return await _credit(connection, name, amount_nusd, credit_id=credit_id, transfer_id=transfer_id, actor=actor)
@@ -109,11 +112,14 @@ async def _credit(
         if before["amount"] != amount_nusd or before["name"] != name:
             raise CreditConflict(credit_id=credit_id, amount=format_usd(before["amount"]), account=before["name"])
         return CreditAnswer(created=False, account=account)
-    await connection.execute(
-        "INSERT INTO transfers (id, kind, debit, credit, amount) VALUES ($1, $2, $3, $4, $5)",
-        transfer_id, TransferKind.CREDIT, SystemAccount.GRANTS, account.id, amount_nusd,
-    )  # fmt: skip
-    await connection.execute("UPDATE accounts SET balance = balance + $2 WHERE id = $1", account.id, amount_nusd)
+    try:
+        await connection.execute(
+            "INSERT INTO transfers (id, kind, debit, credit, amount) VALUES ($1, $2, $3, $4, $5)",
+            transfer_id, TransferKind.CREDIT, SystemAccount.GRANTS, account.id, amount_nusd,
+        )  # fmt: skip
+        await connection.execute("UPDATE accounts SET balance = balance + $2 WHERE id = $1", account.id, amount_nusd)
+    except asyncpg.NumericValueOutOfRangeError:
+        raise CreditTooLarge(amount=format_usd(amount_nusd), account=name) from None
     details = {"amount": format_usd(amount_nusd), "id": credit_id}
     await write_audit(connection, actor, "account.credit", name, details)
     return CreditAnswer(created=True, account=await account_named(connection, name))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitoolai.core import chat_stream, sse
-from minitoolai.core.chat_stream import ChatScanner, delta_texts, partial_content
+from minitoolai.core.chat_stream import ChatScanner, delta_texts
 from minitoolai.core.inference import Usage
 from minitoolai.core.sse import SseError, event, frame_data
 from tests.unit.core.pieces import LINE_ENDS, cut, with_ends
@@ -269,30 +269,3 @@ def test_the_usage_chunk_takes_its_head_from_the_stream() -> None:
     last = {"service_tier": "flex", "system_fingerprint": "fp"}
     shown = json.loads(frame_data(chat_stream.usage_chunk(last, {}, seed_fields=False)))
     assert (shown["service_tier"], shown["system_fingerprint"]) == ("flex", "fp")
-
-
-@pytest.mark.parametrize("ascii_only", [True, False])
-def test_the_content_of_a_reply_cut_anywhere(*, ascii_only: bool) -> None:
-    """At each byte what is read is a beginning of the text, and no character is missing but one cut in half."""
-    text = 'zażółć "gęślą"\n\\ud83d 😀 jaźń\t\u2028\\'
-    body = {"id": "x", "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
-    raw = json.dumps(body, ensure_ascii=ascii_only).encode()
-    longest = 0
-    for border in range(len(raw) + 1):
-        found = partial_content(raw[:border])
-        assert text.startswith(found), (border, found)
-        assert len(found) in (longest, longest + 1)
-        longest = len(found)
-    assert longest == len(text)
-
-
-def test_a_reply_without_content_has_none() -> None:
-    """Null, or cut before it begins."""
-    assert partial_content(b"") == ""
-    assert partial_content(b'{"choices":[{"message":{"content":null,"tool_calls"') == ""
-    assert partial_content(b'{"content" : "a') == "a"
-
-
-def test_escapes_that_json_does_not_know_are_kept_as_they_are() -> None:
-    """Such a reply could not have been parsed whole either."""
-    assert partial_content(rb'{"content":"a\qb"}') == r"a\qb"

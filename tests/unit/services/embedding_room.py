@@ -11,6 +11,7 @@ from typing import Any
 
 from minitoolai.core.catalog import Catalog, ChatModel, EmbeddingModel, Route
 from minitoolai.core.embeddings import EmbeddingRequest
+from minitoolai.core.errors import ApiError
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.records import CallFacts
@@ -53,6 +54,13 @@ class FakeEmbedder:
         self.counted: list[Sequence[str]] = []
         #: Whether it knows the model's vocabulary.
         self.knows = True
+        #: What it is known not to do.
+        self.refuses: ApiError | None = None
+
+    def check(self, model: EmbeddingModel, request: EmbeddingRequest) -> None:
+        """Refuse what the test says."""
+        if self.refuses is not None:
+            raise self.refuses
 
     async def count_tokens(self, model: EmbeddingModel, texts: Sequence[str]) -> list[int] | None:
         """Count."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -12,20 +14,25 @@ from minitoolai.core.errors import (
     CostCapExceeded,
     DatabaseUnavailable,
     InsufficientCredit,
+    InvalidValue,
     MiniToolError,
     ModelNotAllowed,
     ModelNotFound,
     NoEngine,
 )
 from minitoolai.core.inference import ChatRequest
+from minitoolai.core.ledger import Repeatable
+from minitoolai.core.records import CallFacts
 from minitoolai.services.metering import new_call_id
 from tests.support.fakes import ACCOUNT_ID, principal
 from tests.unit.services.room import (
     PROMPT,
     REPLY,
     REPLY_WITH_USAGE,
+    USAGE,
     WHOLE,
     Room,
+    said,
 )
 
 
@@ -49,6 +56,40 @@ class TestBefore:
         alias = replace(WHOLE, model="alias")
         error = await room.refused(ModelNotAllowed, lambda: room.chat.whole(caller, new_call_id(), alias))
         assert error.facts["model"] == "m"
+
+    async def test_what_its_engine_does_not_do(self) -> None:
+        """Refused without a hold; so is a quote, and a count."""
+        room = Room()
+        room.engine.refuses = InvalidValue(param="functions", why="no.")
+        for ask in (
+            room.whole,
+            room.stream,
+            *(partial(ask, principal(), WHOLE) for ask in (room.chat.quote, room.chat.count)),
+        ):
+            await room.refused(InvalidValue, ask)
+        assert room.ledger.asked == []
+
+    async def test_a_repeated_call_while_no_engine_is_left(self) -> None:
+        """The reply is there without one; a call that repeats none is refused."""
+        room = Room()
+        lost = replace(WHOLE, model="other", repeatable=Repeatable("k", b"d"))
+        await room.refused(NoEngine, lambda: room.whole(lost))
+        first = room.replays.calls[ACCOUNT_ID, Repeatable("k", b"d")] = new_call_id()
+        room.replays.replies[first] = json.dumps({"cost_nusd": 5, "body": {**json.loads(REPLY), "usage": USAGE}}).encode()
+        again = await room.whole(lost)
+        assert (again.cost_nusd, again.replayed, again.rates) == (5, True, None)
+        await room.stream(replace(lost, stream=True))
+        assert said(room) == "hello world"
+        assert room.sink.replayed
+        await room.refused(NoEngine, lambda: room.whole(replace(lost, repeatable=Repeatable("k", b"other"))))
+        assert room.ledger.asked == []
+
+    async def test_a_quote_and_a_count_say_what_they_were_for(self) -> None:
+        """For logs and metrics: the name asked for, and the model's own."""
+        for ask in (Room().chat.quote, Room().chat.count):
+            facts = CallFacts()
+            await ask(principal(), replace(WHOLE, model="alias"), facts)
+            assert (facts.asked, facts.model) == ("alias", "m")
 
     async def test_the_database_is_away(self) -> None:
         """No engine is called."""

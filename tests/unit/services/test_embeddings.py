@@ -24,7 +24,7 @@ from minitoolai.core.errors import (
 )
 from minitoolai.core.ledger import CallOutcome, HoldAnswer, HoldOutcome, HoldRequest, Rates, Repeatable
 from minitoolai.services.metering import new_call_id
-from tests.support.fakes import principal
+from tests.support.fakes import ACCOUNT_ID, principal
 from tests.unit.services.embedding_room import REQUEST, TOKENS, EmbeddingRoom, answer
 
 ONE = replace(REQUEST, body={"input": "hi there"}, inputs=("hi there",), listed=False)
@@ -80,6 +80,15 @@ class TestBefore:
         """Unknown, not served, or one that chats: `param` is model."""
         found = await refused(EmbeddingRoom(), error, replace(REQUEST, model=name))
         assert found.param == "model"
+
+    async def test_what_its_engine_does_not_do(self) -> None:
+        """Refused without a hold; so is a quote."""
+        room = EmbeddingRoom()
+        room.engine.refuses = InvalidValue(param="dimensions", why="no.")
+        assert (await refused(room, InvalidValue, REQUEST)).param == "dimensions"
+        with pytest.raises(InvalidValue):
+            await room.embeddings.quote(principal(), REQUEST)
+        assert room.ledger.asked == []
 
     async def test_a_key_for_other_models(self) -> None:
         """Told by the model's id."""
@@ -169,6 +178,16 @@ class TestAgain:
         assert (second.body, second.cost_nusd, second.replayed, second.balance_nusd) == (first.body, 2, True, None)
         assert room.facts.replayed
         assert len(room.engine.asked) == len(room.ledger.settlements) == 1
+
+    async def test_while_no_engine_is_left(self) -> None:
+        """The reply is there without one; a call that repeats none is refused."""
+        room, lost = EmbeddingRoom(), replace(AGAIN, model="away")
+        await refused(room, NoEngine, lost)
+        assert lost.repeatable is not None
+        first = room.replays.calls[ACCOUNT_ID, lost.repeatable] = new_call_id()
+        room.replays.replies[first] = b'{"cost_nusd":5,"body":{"data":[]}}'
+        again = await room.embed(lost)
+        assert (again.body, again.cost_nusd, again.replayed) == (b'{"data":[]}', 5, True)
 
     async def test_one_that_was_erased_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The caller repeats."""
