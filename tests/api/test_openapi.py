@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from minitoolai.api.openapi import route_names
-from minitoolai.api.openapi_operations import OPERATIONS
+from minitoolai.api.openapi.document import route_names
+from minitoolai.api.openapi.operations import OPERATIONS
 from minitoolai.edge.statuses import STATUSES
 from minitoolai.runtime.settings import ModelSettings
 from tests.api.conftest import Serving

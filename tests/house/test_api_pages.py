@@ -56,7 +56,7 @@ def _routes() -> set[str]:
     """Return every route as "METHOD /path", made by the very functions that the composition root calls."""
     routes = Routes()
     modules = [
-        importlib.import_module(f"minitoolai.api.{found.name}") for found in pkgutil.iter_modules(minitoolai.api.__path__)
+        importlib.import_module(found.name) for found in pkgutil.walk_packages(minitoolai.api.__path__, "minitoolai.api.")
     ]
     for module in [*modules, health, metrics]:
         for name, add in vars(module).items():

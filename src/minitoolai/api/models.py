@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from minitoolai.api.messages_models import asks_as_anthropic, model_info, model_page
+from minitoolai.api.messages.models import asks_as_anthropic, model_info, model_page
 from minitoolai.core.catalog import Catalog, ChatModel, Model
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange

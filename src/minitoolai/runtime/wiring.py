@@ -13,12 +13,12 @@ from minitoolai.api.account import add_account
 from minitoolai.api.chat import add_chat
 from minitoolai.api.embeddings import add_embeddings, embeddings_quoter
 from minitoolai.api.ledger import add_ledger
-from minitoolai.api.messages import add_messages
+from minitoolai.api.messages.routes import add_messages
 from minitoolai.api.models import add_models
-from minitoolai.api.openapi import add_openapi
+from minitoolai.api.openapi.document import add_openapi
 from minitoolai.api.prices import add_prices
 from minitoolai.api.quotes import add_quotes, chat_quoter
-from minitoolai.api.responses import add_responses
+from minitoolai.api.responses.routes import add_responses
 from minitoolai.api.usage import add_usage
 from minitoolai.core.catalog import Catalog, ChatModel, EmbeddingModel
 from minitoolai.core.inner_errors import CallerLeft

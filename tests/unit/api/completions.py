@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minitoolai.api.messages_reply import MessageShape
+from minitoolai.api.messages.reply import MessageShape
 
 USAGE = {
     "prompt_tokens": 30,

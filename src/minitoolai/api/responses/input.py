@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from minitoolai.api.responses_body import (
+from minitoolai.api.responses.body import (
     FunctionCall,
     FunctionCallOutput,
     InputImage,
@@ -16,7 +16,7 @@ from minitoolai.api.responses_body import (
     Refusal,
     ResponsesBody,
 )
-from minitoolai.api.responses_origins import Origins
+from minitoolai.api.responses.origins import Origins
 from minitoolai.core.errors import InvalidValue
 
 

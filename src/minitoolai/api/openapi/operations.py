@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minitoolai.api import openapi_replies as replies
 from minitoolai.api.chat_request import ChatBody
 from minitoolai.api.embeddings import EmbeddingsBody
-from minitoolai.api.messages_schema import CountBody, MessagesBody
-from minitoolai.api.openapi_replies import DAY, REQUEST_ID, Schema, constant
+from minitoolai.api.messages.schema import CountBody, MessagesBody
+from minitoolai.api.openapi import replies
+from minitoolai.api.openapi.replies import DAY, REQUEST_ID, Schema, constant
 from minitoolai.api.paid import MAX_IDEMPOTENCY_KEY
 from minitoolai.api.queries import LONGEST, MOST_ROWS
-from minitoolai.api.responses_body import ResponsesBody
+from minitoolai.api.responses.body import ResponsesBody
 from minitoolai.api.usage import MOST_ID
 
 _QUESTION = [{"role": "user", "content": "What is the capital of France?"}]

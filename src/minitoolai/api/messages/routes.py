@@ -8,9 +8,9 @@ import msgspec
 
 from minitoolai.api.bodies import MAX_FREE_BODY_BYTES, decode_object
 from minitoolai.api.chat_request import OPENAI, chat_request
-from minitoolai.api.messages_errors import AnthropicErrors, speak_anthropic
-from minitoolai.api.messages_reply import MessageShape
-from minitoolai.api.messages_request import Asked, count_asked, message_asked
+from minitoolai.api.messages.errors import AnthropicErrors, speak_anthropic
+from minitoolai.api.messages.reply import MessageShape
+from minitoolai.api.messages.request import Asked, count_asked, message_asked
 from minitoolai.api.paid import answer_chat
 from minitoolai.core.access import Principal
 from minitoolai.core.errors import NoEngine

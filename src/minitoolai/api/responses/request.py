@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from minitoolai.api.responses_body import (
+from minitoolai.api.responses.body import (
     AllowedTools,
     FunctionChoice,
     FunctionTool,
@@ -15,8 +15,8 @@ from minitoolai.api.responses_body import (
     SchemaFormat,
     responses_body,
 )
-from minitoolai.api.responses_input import chat_messages
-from minitoolai.api.responses_origins import Origins
+from minitoolai.api.responses.input import chat_messages
+from minitoolai.api.responses.origins import Origins
 from minitoolai.core.errors import InvalidValue
 
 #: The one value of `include` that asks for something a chat reply has.

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitoolai.api.messages_reply import MessageEvents, MessageShape, tool_input
+from minitoolai.api.messages.reply import MessageEvents, MessageShape, tool_input
 from tests.unit.api.completions import HEAD, SHOWN_USAGE, USAGE, call, shape
 
 

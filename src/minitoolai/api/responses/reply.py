@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from minitoolai.api.responses_output import Event, OutputItems
-from minitoolai.api.responses_request import Asked
+from minitoolai.api.responses.output import Event, OutputItems
+from minitoolai.api.responses.request import Asked
 from minitoolai.core.sse import typed_event
 
 #: Why a response is incomplete, by the chat reply's `finish_reason`.

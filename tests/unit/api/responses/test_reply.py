@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from minitoolai.api.responses_reply import ResponseShape
-from minitoolai.api.responses_request import asked_response
+from minitoolai.api.responses.reply import ResponseShape
+from minitoolai.api.responses.request import asked_response
 
 CALL = UUID("0192f0c1-2345-7000-8000-0123456789ab")
 HEAD = {"id": "chatcmpl-1", "created": 1740734359, "model": "gpt-4o-mini-2024-07-18", "service_tier": "default"}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from minitoolai.api.messages_errors import AnthropicErrors
+from minitoolai.api.messages.errors import AnthropicErrors
 from minitoolai.core.errors import ApiError, EngineRefusedRequest, InsufficientCredit, InvalidValue
 from minitoolai.edge.statuses import status_of
 

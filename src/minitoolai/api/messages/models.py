@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from minitoolai.api.messages_errors import speak_anthropic
+from minitoolai.api.messages.errors import speak_anthropic
 from minitoolai.core.catalog import ChatModel, Model
 from minitoolai.edge.exchange import Exchange
 

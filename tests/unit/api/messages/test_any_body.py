@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitoolai.api.chat_request import OPENAI, chat_request
-from minitoolai.api.messages_request import message_asked
+from minitoolai.api.messages.request import message_asked
 from minitoolai.core.errors import ApiError, InvalidValue
 from tests.support.faithful_values import png
 

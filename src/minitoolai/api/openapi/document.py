@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from minitoolai import __version__
-from minitoolai.api.messages_errors import anthropic_types
-from minitoolai.api.openapi_operations import OPERATIONS, Operation, Parameter
-from minitoolai.api.openapi_replies import REQUEST_ID, STRING, USD, Schema, constant, nullable, record
+from minitoolai.api.messages.errors import anthropic_types
+from minitoolai.api.openapi.operations import OPERATIONS, Operation, Parameter
+from minitoolai.api.openapi.replies import REQUEST_ID, STRING, USD, Schema, constant, nullable, record
 from minitoolai.core.errors import ApiError
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minitoolai.api.messages_reply import MessageShape, tool_input
+from minitoolai.api.messages.reply import MessageShape, tool_input
 from tests.unit.api.completions import HEAD, SHOWN_USAGE, USAGE, call, shape
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from minitoolai.api.chat_request import OPENAI, chat_request
-from minitoolai.api.messages_request import Asked, count_asked, message_asked
+from minitoolai.api.messages.request import Asked, count_asked, message_asked
 from minitoolai.core.errors import InvalidValue
 from tests.support.faithful_values import png
 

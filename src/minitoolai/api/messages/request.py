@@ -11,7 +11,7 @@ import msgspec
 
 from minitoolai.api.bodies import checked
 from minitoolai.api.chat_request import MAX_MESSAGES, shown_names
-from minitoolai.api.messages_schema import (
+from minitoolai.api.messages.schema import (
     AssistantBlock,
     AssistantMessage,
     Base64Source,

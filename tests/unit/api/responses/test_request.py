@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from minitoolai.api.chat_request import MAX_TOOLS, OPENAI, chat_request
-from minitoolai.api.responses_request import Asked, asked_response
+from minitoolai.api.responses.request import Asked, asked_response
 from minitoolai.core.errors import ApiError, CostCapExceeded, EngineRefusedRequest, InvalidValue
 
 TOOL: dict[str, Any] = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": True}

@@ -12,8 +12,8 @@ import msgspec
 from minitoolai.api.bodies import decode_object
 from minitoolai.api.chat_request import OPENAI, chat_request, shown_names
 from minitoolai.api.paid import answer_chat
-from minitoolai.api.responses_reply import ResponseShape
-from minitoolai.api.responses_request import asked_response
+from minitoolai.api.responses.reply import ResponseShape
+from minitoolai.api.responses.request import asked_response
 from minitoolai.core.errors import ResponseNotStored
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange
