@@ -5,19 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from minitoolai.core.catalog import ChatModel
-from minitoolai.core.errors import ContextLengthExceeded, CostCapExceeded, InvalidValue
+from minitoolai.core.errors import ContextLengthExceeded, InvalidValue
 from minitoolai.core.image_urls import without_images
 from minitoolai.core.inference import MIN_COMPLETION_TOKENS, PRICED_FIELDS, ChatRequest, Usage
-from minitoolai.core.money import format_usd
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.tokens import count_prompt, prompt_tokens_bound, prompt_tokens_floor
+from minitoolai.services.bound import Bound
 from minitoolai.services.image_bounds import ImageTokens, count_images
 from minitoolai.services.ports import ChatEngine
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Bounds:
+class Bounds(Bound[ChatEngine]):
     """The most that a call may use: prompt tokens from its bytes until they are counted, completion tokens asked."""
 
     def __init__(self, model: ChatModel, request: ChatRequest) -> None:
@@ -37,7 +37,6 @@ class Bounds:
         self.prompt_tokens = prompt_tokens_bound(request.body_bytes) + self._images.most
         #: Whether the bound is a count.
         self.exact = False
-        #: Whether nothing closer can be known.
         self.closest = False
         self._counted: int | None = None
         self._floor: int | None = None
@@ -86,16 +85,6 @@ class Bounds:
                 context_tokens=self.model.context_tokens,
                 model=self.model.id,
             )
-
-    async def check_cap(self, engine: ChatEngine) -> None:
-        """Raise `CostCapExceeded` when the call may cost more than its caller allows."""
-        cap = self.request.max_cost_nusd
-        if cap is None:
-            return
-        if self.wanted_nusd() > cap and not self.closest:
-            await self.count_exactly(engine)
-        if self.wanted_nusd() > cap:
-            raise CostCapExceeded(param="x-max-cost", needed=format_usd(self.wanted_nusd()), cap=format_usd(cap))
 
     def prompt_so_far(self) -> int:
         """Return the prompt's tokens where they were counted, else an estimate that is seldom above them."""

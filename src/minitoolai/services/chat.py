@@ -9,7 +9,7 @@ import msgspec
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import Catalog, ChatModel
 from minitoolai.core.chat_assembly import as_stream
-from minitoolai.core.errors import InsufficientCredit, KeyTokensLimited, NoEngine
+from minitoolai.core.errors import NoEngine
 from minitoolai.core.inference import ChatRequest, parse_usage
 from minitoolai.core.inner_errors import AlreadyAnswered
 from minitoolai.core.quotes import Quote, QuoteLine
@@ -131,14 +131,8 @@ class Chat:
         large = last is not None and bounds.wanted_nusd() * LARGE_SHARE > last
         if large or bounds.prompt_tokens > min(bounds.model.context_tokens, LONG_PROMPT_BYTES):
             await bounds.count_exactly(engine)
-        await bounds.check_cap(engine)
-        try:
-            hold = await self._hold(principal, call_id, bounds, engine, facts)
-        except (InsufficientCredit, KeyTokensLimited):
-            if bounds.closest:
-                raise
-            await bounds.count_exactly(engine)
-            hold = await self._hold(principal, call_id, bounds, engine, facts)
+        await bounds.check_cap(engine, request.max_cost_nusd)
+        hold = await bounds.held(engine, lambda: self._hold(principal, call_id, bounds, engine, facts))
         if len(self._last_available) > MOST_REMEMBERED:
             self._last_available.clear()
         self._last_available[principal.account_id] = hold.available_nusd

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from minitoolai.core.catalog import EmbeddingModel
 from minitoolai.core.embeddings import EmbeddingRequest
-from minitoolai.core.errors import CostCapExceeded, InvalidValue, TextTooLong
-from minitoolai.core.money import format_usd
+from minitoolai.core.errors import InvalidValue, TextTooLong
 from minitoolai.core.tokens import CL100K, O200K, TOKENS_AROUND_TEXT, count_text
+from minitoolai.services.bound import Bound
 from minitoolai.services.ports import EmbeddingEngine
 
 #: Numbers of all vectors of a reply that is kept for callers who repeat their call: 5 MB as base64, 10 to 25 MB as text,
@@ -16,7 +16,7 @@ MAX_KEPT_NUMBERS = 1_000_000
 ASSUMED_DIMENSIONS = 8192
 
 
-class EmbeddingBounds:
+class EmbeddingBounds(Bound[EmbeddingEngine]):
     """The most that a call may use: of a text its bytes, until they are counted; tokens are what they are."""
 
     def __init__(self, model: EmbeddingModel, request: EmbeddingRequest) -> None:
@@ -26,10 +26,9 @@ class EmbeddingBounds:
         # One byte is one token at most in OpenAI's vocabularies; other models put some of their own around a text.
         around = 0 if model.cl100k else TOKENS_AROUND_TEXT
         self._each = [len(text) if isinstance(text, list) else len(text.encode()) + around for text in request.inputs]
-        #: Whether nothing closer can be known.
-        self.counted = all(isinstance(text, list) for text in request.inputs)
+        self.closest = all(isinstance(text, list) for text in request.inputs)
         self._counted_here: int | None = None
-        self._check_length(range(len(self._each)), exact=self.counted)
+        self._check_length(range(len(self._each)), exact=self.closest)
         self._check_kept()
 
     @property
@@ -40,30 +39,20 @@ class EmbeddingBounds:
     @property
     def doubtful(self) -> bool:
         """Whether a text may be longer than the model can embed."""
-        return not self.counted and max(self._each) > self.model.context_tokens
+        return not self.closest and max(self._each) > self.model.context_tokens
 
-    async def count(self, engine: EmbeddingEngine) -> None:
+    async def count_exactly(self, engine: EmbeddingEngine) -> None:
         """Replace the bounds by the engine's counts, where it knows the model's vocabulary. Raises `TextTooLong`."""
         texts = [(index, text) for index, text in enumerate(self.request.inputs) if isinstance(text, str)]
         counts = await engine.count_tokens(self.model, [text for _, text in texts])
-        self.counted = True
+        self.closest = True
         if counts is None:
             return
         for (index, _), count in zip(texts, counts, strict=True):
             self._each[index] = min(self._each[index], count)
         self._check_length([index for index, _ in texts], exact=True)
 
-    async def check_cap(self, engine: EmbeddingEngine) -> None:
-        """Raise `CostCapExceeded` when the call may cost more than its caller allows."""
-        cap = self.request.max_cost_nusd
-        if cap is None:
-            return
-        if self.cost_nusd() > cap and not self.counted:
-            await self.count(engine)
-        if self.cost_nusd() > cap:
-            raise CostCapExceeded(param="x-max-cost", needed=format_usd(self.cost_nusd()), cap=format_usd(cap))
-
-    def cost_nusd(self) -> int:
+    def wanted_nusd(self) -> int:
         """Return the largest possible cost."""
         return self.model.prices.cost_nusd(self.tokens, 0)
 

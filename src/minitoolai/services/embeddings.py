@@ -9,7 +9,7 @@ import msgspec
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import Catalog, EmbeddingModel
 from minitoolai.core.embeddings import EmbeddingRequest
-from minitoolai.core.errors import InsufficientCredit, KeyTokensLimited, NoEngine
+from minitoolai.core.errors import NoEngine
 from minitoolai.core.inner_errors import AlreadyAnswered
 from minitoolai.core.quotes import Quote, QuoteLine
 from minitoolai.core.records import CallFacts
@@ -62,9 +62,9 @@ class Embeddings:
     async def quote(self, principal: Principal, request: EmbeddingRequest, facts: CallFacts | None = None) -> Quote:
         """Return the most that a call may cost, counted as exactly as before a real one. Raises `ApiError`."""
         bounds, paths = self._bounds(principal, request, facts or CallFacts())
-        await bounds.count(paths[0].engine)
+        await bounds.count_exactly(paths[0].engine)
         line = QuoteLine.of_tokens("input tokens", bounds.tokens, bounds.model.prices.input_nusd_per_1m)
-        return Quote(bounds.model.id, bounds.cost_nusd(), None, (line,))
+        return Quote(bounds.model.id, bounds.wanted_nusd(), None, (line,))
 
     async def _begin(
         self, principal: Principal, call_id: UUID, request: EmbeddingRequest, facts: CallFacts
@@ -76,9 +76,10 @@ class Embeddings:
             raise
         engine = paths[0].engine
         if bounds.doubtful:
-            await bounds.count(engine)
-        await bounds.check_cap(engine)
-        return bounds, paths, await self._hold_counted(principal, call_id, bounds, engine, facts)
+            await bounds.count_exactly(engine)
+        await bounds.check_cap(engine, request.max_cost_nusd)
+        hold = await bounds.held(engine, lambda: self._hold(principal, call_id, bounds, engine, facts))
+        return bounds, paths, hold
 
     def _bounds(self, principal: Principal, request: EmbeddingRequest, facts: CallFacts) -> tuple[EmbeddingBounds, _Paths]:
         facts.asked = request.model
@@ -89,22 +90,10 @@ class Embeddings:
         paths[0].engine.check(model, request)
         return bounds, paths
 
-    async def _hold_counted(
-        self, principal: Principal, call_id: UUID, bounds: EmbeddingBounds, engine: EmbeddingEngine, facts: CallFacts
-    ) -> Hold:
-        """Hold the bound; where that is too much, what the engine counts."""
-        try:
-            return await self._hold(principal, call_id, bounds, engine, facts)
-        except (InsufficientCredit, KeyTokensLimited):
-            if bounds.counted:
-                raise
-            await bounds.count(engine)
-            return await self._hold(principal, call_id, bounds, engine, facts)
-
     async def _hold(
         self, principal: Principal, call_id: UUID, bounds: EmbeddingBounds, engine: EmbeddingEngine, facts: CallFacts
     ) -> Hold:
-        cost = bounds.cost_nusd()
+        cost = bounds.wanted_nusd()
         return await self._metering.hold(
             principal,
             call_id,

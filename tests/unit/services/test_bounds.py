@@ -115,17 +115,17 @@ async def test_a_cap_is_measured_at_the_exact_count() -> None:
     """Counted only where the bound is over it; the error names both amounts."""
     engine = FakeEngine(prompt_tokens=9)
     request = replace(REQUEST, max_completion_tokens=10)
-    await Bounds(MODEL, request).check_cap(engine)
-    await Bounds(MODEL, replace(request, max_cost_nusd=136)).check_cap(engine)
+    await Bounds(MODEL, request).check_cap(engine, request.max_cost_nusd)
+    await Bounds(MODEL, request).check_cap(engine, 136)
     assert engine.counts == 0
-    await Bounds(MODEL, replace(request, max_cost_nusd=29)).check_cap(engine)
+    await Bounds(MODEL, request).check_cap(engine, 29)
     assert engine.counts == 1
-    bounds = Bounds(MODEL, replace(request, max_cost_nusd=28))
+    bounds = Bounds(MODEL, request)
     with pytest.raises(CostCapExceeded) as caught:
-        await bounds.check_cap(engine)
+        await bounds.check_cap(engine, 28)
     assert caught.value.facts == {"param": "x-max-cost", "needed": "0.000000029", "cap": "0.000000028"}
     with pytest.raises(CostCapExceeded):
-        await bounds.check_cap(engine)
+        await bounds.check_cap(engine, 28)
     assert engine.counts == 2
 
 

@@ -12,9 +12,7 @@ Schema: TypeAlias = dict[str, Any]
 
 STRING: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
-NUMBER: Schema = {"type": "number"}
 BOOLEAN: Schema = {"type": "boolean"}
-LIST: Schema = {"type": "array"}
 #: USD as text: exact, up to 9 places.
 USD: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$", "examples": ["0.00001275"]}
 COST: Schema = {"type": "number", "minimum": 0, "description": "What the call was charged, in USD."}
