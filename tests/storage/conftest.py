@@ -9,8 +9,8 @@ import pytest
 from tests.storage.desk import Desk
 from tests.support.databases import PostgresForTests
 
-_EMPTY = """TRUNCATE accounts, keys, processes, replays, holds, transfers, usage_records, credits, audit, facts
-    RESTART IDENTITY CASCADE"""
+_EMPTY = """TRUNCATE accounts, keys, processes, replays, holds, transfers, usage_records, credits, audit, facts,
+    jobs, job_clocks, webhooks RESTART IDENTITY CASCADE"""
 
 
 @pytest.fixture(params=["embedded", "system"], scope="module")

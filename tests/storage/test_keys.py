@@ -11,7 +11,7 @@ import pytest
 from minitoolai.core.access import Principal, key_digest, make_key
 from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.inner_errors import AccountNotFound, KeyNotFound
-from minitoolai.storage import keys as module
+from minitoolai.storage import listening as module
 from minitoolai.storage.database import Database
 from minitoolai.storage.keys import PgKeys
 from tests.storage.desk import Desk

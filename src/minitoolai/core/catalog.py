@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Self, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 
 from minitoolai.core.errors import InvalidValue, ModelNotFound, NoEngine
 from minitoolai.core.money import parse_usd
@@ -24,12 +24,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What every model of the catalogue has: its name, its prices, and the engines that serve it."""
+    """What every model of the catalogue has: its name, and the engines that serve it."""
+
+    #: What it does.
+    kind: ClassVar[Literal["chat", "embedding", "image"]]
 
     id: str
-    prices: TokenPrices
-    #: Tokens that the model can hold: of prompt and completion together, or of each text that it embeds.
-    context_tokens: int
     _: KW_ONLY
     #: Name of the engine that serves it; None: no engine is configured for it.
     engine: str | None = None
@@ -63,8 +63,19 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatModel(Model):
+class TokenModel(Model):
+    """What models have that are priced by tokens."""
+
+    prices: TokenPrices
+    #: Tokens that the model can hold: of prompt and completion together, or of each text that it embeds.
+    context_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatModel(TokenModel):
     """One chat model of the catalogue."""
+
+    kind = "chat"
 
     #: Completion tokens per choice at most.
     max_completion_tokens: int
@@ -85,14 +96,31 @@ class ChatModel(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingModel(Model):
+class EmbeddingModel(TokenModel):
     """One model that turns texts into vectors. It writes no tokens: only its input has a price."""
+
+    kind = "embedding"
 
     _: KW_ONLY
     #: Numbers of a vector where the caller does not say; None: it is not known.
     dimensions: int | None = None
     #: Whether its tokens are those of OpenAI's cl100k_base, which the gateway can count.
     cl100k: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PictureModel(Model):
+    """One model that draws pictures, priced by the picture."""
+
+    kind = "image"
+
+    #: What a picture costs, in nano-dollars.
+    image_nusd: int
+    _: KW_ONLY
+    #: Pixels of a square picture's side that it draws best: others are drawn near it and enlarged; None: as they are asked.
+    native_size: int | None = None
+    #: Sizes that it draws, as "1024x1024", where it draws only some.
+    sizes: tuple[str, ...] = ()
 
 
 def _seed_model(name: str, input_usd: str, output_usd: str, context: int, longest: int, dated: str) -> ChatModel:
@@ -122,7 +150,22 @@ EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
     _embedding_model("text-embedding-3-large", "0.13", 3072),
 )
 
+#: What a picture of any model of the seed costs.
+SEED_IMAGE_NUSD = parse_usd("0.0015")
+
+#: The picture models of the seed document with its price.
+SEED_PICTURE_MODELS: tuple[PictureModel, ...] = tuple(
+    PictureModel(name, SEED_IMAGE_NUSD)
+    for name in (
+        "realvision", "juggernaut", "autismmix", "dreamshaper", "valhalla", "mixrealistic", "campursari", "reality",
+        "extrarealistic", "realism", "realgirls", "realityreborn", "amigo", "simplemix", "beautifulrealistic",
+    )
+)  # fmt: skip
+
 AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+_EMBEDS = "embeds texts. Use it in /v1/embeddings"
 
 
 class Catalog:
@@ -151,7 +194,8 @@ class Catalog:
         """Return the chat model called `name`. Raises as `model`, and `InvalidValue` where it does not chat."""
         model = self.model(name)
         if not isinstance(model, ChatModel):
-            raise InvalidValue(param="model", why=f"'{name}' embeds texts. Use it in /v1/embeddings, or name a chat model.")
+            does = "draws. Use it in /v1/images/generations" if isinstance(model, PictureModel) else _EMBEDS
+            raise InvalidValue(param="model", why=f"'{name}' {does}, or name a chat model.")
         return model
 
     def embedding_model(self, name: str) -> EmbeddingModel:
@@ -160,6 +204,13 @@ class Catalog:
         if not isinstance(model, EmbeddingModel):
             why = f"'{name}' does not embed texts. Name an embedding model of GET /v1/models."
             raise InvalidValue(param="model", why=why)
+        return model
+
+    def picture_model(self, name: str) -> PictureModel:
+        """Return the picture model called `name`. Raises as `model`, and `InvalidValue` where it does not draw."""
+        model = self.model(name)
+        if not isinstance(model, PictureModel):
+            raise InvalidValue(param="model", why=f"'{name}' does not draw. Name a picture model of GET /v1/models.")
         return model
 
     def ids(self) -> list[str]:
@@ -171,11 +222,11 @@ class Catalog:
         return [model for model in self._by_id.values() if model.engine is not None]
 
 
-def served_by(models: Iterable[Model], engine: str, *, starter: bool = False) -> Iterable[Model]:
-    """Yield `models`, those without an engine of their own given `engine`; the starter stands in for chat models only."""
+def served_by(models: Iterable[Model], engines: Mapping[str, str], *, starter: bool = False) -> Iterable[Model]:
+    """Yield `models`, those without an engine of their own given that of their kind in `engines`, where it names one."""
     for model in models:
-        chats = isinstance(model, ChatModel)
-        yield model if model.engine or (starter and not chats) else replace(model, engine=engine, starter=starter)
+        engine = engines.get(model.kind)
+        yield model if model.engine or engine is None else replace(model, engine=engine, starter=starter)
 
 
 def by_id(models: Iterable[AnyModel]) -> Mapping[str, AnyModel]:

@@ -81,6 +81,8 @@ class CallRecord:
     completion_tokens: int
     #: Of the completion's tokens, those of reasoning.
     reasoning_tokens: int
+    #: Pictures that it drew.
+    images: int
     counted_by_gateway: bool
     #: Prices used, per million tokens.
     input_nusd_per_1m: int
@@ -113,6 +115,7 @@ class UsageSum:
     cached_tokens: int
     completion_tokens: int
     reasoning_tokens: int
+    images: int
     #: In nano-dollars.
     cost: int
 

@@ -1,4 +1,4 @@
-"""What the use cases need from outside."""
+"""What the use cases need from outside; what those of pictures need besides stands in `picture_ports`."""
 
 from __future__ import annotations
 

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 from ipaddress import ip_network
-from typing import Any
-
-import asyncpg
 
 from minitoolai.core.access import Principal
-from minitoolai.core.errors import DatabaseUnavailable
-from minitoolai.storage.database import Database, connect, database_failures
+from minitoolai.storage.database import Database
+from minitoolai.storage.listening import listen
 
-#: Pause before listening again after the connection was lost. Entries expire by themselves meanwhile.
-_RELISTEN_S = 1.0
-#: How often the listening connection is tried.
-_PROBE_S = 5.0
 CHANNEL = "minitoolai_keys"
 
 _FIND = """SELECT k.id, k.account_id, k.models, k.expires_at, k.revoked_at IS NOT NULL AS revoked,
     a.suspended_at IS NOT NULL AS suspended, k.owner, k.addresses
     FROM keys k JOIN accounts a ON a.id = k.account_id WHERE k.digest = $1"""
-
-log = logging.getLogger(__name__)
 
 
 class PgKeys:
@@ -52,24 +41,4 @@ class PgKeys:
 
     async def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever some key or account changed, and after every gap in listening; for ever."""
-        while True:
-            try:
-                await self._listen_once(changed)
-            except DatabaseUnavailable:
-                pass
-            except asyncpg.PostgresError:
-                log.exception("listening for changed keys failed")
-            changed()
-            await asyncio.sleep(_RELISTEN_S)
-
-    async def _listen_once(self, changed: Callable[[], None]) -> None:
-        connection: asyncpg.Connection[Any] = await connect(self._database.url)
-        try:
-            with database_failures():
-                await connection.add_listener(CHANNEL, lambda *_: changed())
-                changed()
-                while True:
-                    await asyncio.sleep(_PROBE_S)
-                    await connection.execute("SELECT 1")
-        finally:
-            connection.terminate()
+        await listen(self._database.url, CHANNEL, lambda _: changed())

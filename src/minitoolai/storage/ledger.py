@@ -1,6 +1,7 @@
 """The ledger on PostgreSQL: holds and settlements in batches, leases, the sweeper's statement.
 
 The rules of concurrency stand in the functions of `migrations/0001_initial.sql` and `0003_ledger_v2.sql`.
+Holds of jobs are the business of `jobs`.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ class PgLedger:
             self.settle(Settlement(request.id, 0, CallOutcome.ABANDONED))
 
     async def _run_holds(self, requests: Sequence[HoldRequest]) -> list[HoldAnswer]:
-        marks = [_marks(self._seal, r.repeatable) for r in requests]
+        marks = [marks_of(self._seal, r.repeatable) for r in requests]
         rows = await self._hold_connection.fetch(
             _HOLD,
             self.process_id,
@@ -212,9 +213,7 @@ class PgLedger:
             [body for _, body in marks],
             *self._per_minute,
         )
-        answers = {
-            row[0]: HoldAnswer(HoldOutcome(row[1]), row[2], row[3], row[4], Rates(*row[5:10]), row[10]) for row in rows
-        }
+        answers = {row[0]: hold_answer(row[1:]) for row in rows}
         return [answers[i] for i in range(1, len(requests) + 1)]
 
     async def _run_settlements(self, settlements: Sequence[Settlement]) -> list[Settled]:
@@ -242,8 +241,13 @@ class PgLedger:
         return [answers[i] for i in range(1, len(settlements) + 1)]
 
 
-def _marks(seal: Seal, repeatable: Repeatable | None) -> tuple[bytes | None, bytes | None]:
+def marks_of(seal: Seal, repeatable: Repeatable | None) -> tuple[bytes | None, bytes | None]:
     """Return the keyed hashes under which a call that may be repeated is stored; None twice for any other."""
     if repeatable is None:
         return None, None
     return seal.mark(repeatable.key.encode()), seal.mark(repeatable.body_digest)
+
+
+def hold_answer(row: Sequence[Any]) -> HoldAnswer:
+    """Return the answer that a row of `ledger_hold_v2` is, its number left out."""
+    return HoldAnswer(HoldOutcome(row[0]), row[1], row[2], row[3], Rates(*row[4:9]), row[9])

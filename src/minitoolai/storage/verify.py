@@ -56,7 +56,21 @@ _CREDITS = """
     WHERE c.amount IS DISTINCT FROM t.amount LIMIT 20"""
 _STALE = """
     SELECT h.id, h.amount FROM holds h LEFT JOIN processes p ON p.id = h.process_id
-    WHERE h.expired_at IS NULL AND coalesce(p.lease_until, h.created_at) < clock_timestamp() - make_interval(secs => $1)
+    WHERE h.expired_at IS NULL AND h.process_id IS NOT NULL
+      AND coalesce(p.lease_until, h.created_at) < clock_timestamp() - make_interval(secs => $1)
+    LIMIT 20"""
+_JOBS = """
+    SELECT coalesce(h.id, j.call_id) AS id, coalesce(j.state, 'gone') AS state,
+           coalesce(h.amount, 0)::bigint AS held, coalesce(j.price, 0)::bigint AS price
+    FROM (SELECT * FROM holds WHERE process_id IS NULL AND expired_at IS NULL) h
+    FULL JOIN (SELECT * FROM jobs WHERE state IN ('queued', 'running')) j ON j.call_id = h.id
+    WHERE h.amount IS DISTINCT FROM j.price LIMIT 20"""
+_PICTURES = """
+    SELECT j.id, j.state, j.cost, coalesce(u.cost, 0)::bigint AS charged
+    FROM jobs j LEFT JOIN usage_records u ON u.id = j.call_id
+    WHERE j.ended_at IS NOT NULL AND (u.id IS NULL OR u.cost <> j.cost
+          OR (j.state = 'succeeded') <> (u.images = 1)
+          OR (j.state = 'succeeded') <> (j.cost = j.price AND j.file IS NOT NULL))
     LIMIT 20"""
 
 
@@ -93,4 +107,8 @@ async def verify_ledger(database: Database) -> LedgerReport:
             problems.append(f"credit {row['id']}: {row['amount']} given but {row['moved']} moved (nano-dollars)")
         for hold_id, amount in await connection.fetch(_STALE, HOLD_GRACE_S):
             problems.append(f"hold {hold_id} of {usd(amount)} outlived its process")
+        for call_id, state, held, price in await connection.fetch(_JOBS, timeout=_TIMEOUT_S):
+            problems.append(f"hold {call_id} of {usd(held)} and its job ({state}, {usd(price)}) do not agree")
+        for job_id, state, cost, charged in await connection.fetch(_PICTURES, timeout=_TIMEOUT_S):
+            problems.append(f"job {job_id} ({state}): cost {usd(cost)}, charged {usd(charged)}, or its picture is not there")
     return LedgerReport(rows["accounts"], rows["entries"], rows["holds"], tuple(problems))

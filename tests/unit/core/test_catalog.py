@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from minitoolai.core.catalog import (
     Catalog,
     ChatModel,
     EmbeddingModel,
+    PictureModel,
     Route,
     by_id,
     served_by,
@@ -77,9 +79,9 @@ def test_a_model_without_an_engine_is_known_and_not_served() -> None:
 
 def test_models_without_an_engine_are_given_one() -> None:
     """Those that have one keep it, and are no starters."""
-    given = list(served_by([model("a", engine=None), model("b", engine="own")], "local", starter=True))
+    given = list(served_by([model("a", engine=None), model("b", engine="own")], {"chat": "local"}, starter=True))
     assert [(each.engine, each.starter) for each in given] == [("local", True), ("own", False)]
-    assert not next(iter(served_by([model("a", engine=None)], "local"))).starter
+    assert not next(iter(served_by([model("a", engine=None)], {"chat": "local"}))).starter
     assert by_id(given) == {"a": given[0], "b": given[1]}
 
 
@@ -98,20 +100,27 @@ def test_the_embedding_models_cost_what_openai_asks() -> None:
 
 def test_a_model_is_asked_for_what_it_does() -> None:
     """One that embeds does not chat, and the other way round; `param` is model."""
-    catalog = Catalog([model("a"), EmbeddingModel("e", TokenPrices(1, 0), 1000, engine="x", aliases=("f",))])
+    embeds = EmbeddingModel("e", TokenPrices(1, 0), 1000, engine="x", aliases=("f",))
+    catalog = Catalog([model("a"), embeds, PictureModel("p", 1, engine="x")])
+    assert catalog.picture_model("p").id == "p"
     assert catalog.embedding_model("f").id == "e"
     assert catalog.model("a") is catalog.chat_model("a")
-    for ask, name in ((catalog.chat_model, "f"), (catalog.embedding_model, "a")):
+    asked: list[tuple[Callable[[str], object], str]] = [
+        (catalog.chat_model, "f"), (catalog.chat_model, "p"), (catalog.embedding_model, "a"), (catalog.picture_model, "a"),
+    ]  # fmt: skip
+    for ask, name in asked:
         with pytest.raises(InvalidValue, match=f"'{name}'") as caught:
             ask(name)
         assert caught.value.param == "model"
 
 
-def test_the_starter_stands_in_for_chat_only() -> None:
+def test_each_kind_has_a_stand_in_of_its_own() -> None:
     """What a tiny chat model would embed is worth nothing."""
     embeds = EmbeddingModel("e", TokenPrices(1, 0), 1000)
-    assert [each.engine for each in served_by([model("a", engine=None), embeds], "s", starter=True)] == ["s", None]
-    assert [each.engine for each in served_by([embeds], "openai")] == ["openai"]
+    draws = PictureModel("p", 1)
+    served = served_by([model("a", engine=None), embeds, draws], {"chat": "s", "image": "d"}, starter=True)
+    assert [each.engine for each in served] == ["s", None, "d"]
+    assert [each.engine for each in served_by([embeds], {"embedding": "openai"})] == ["openai"]
 
 
 def test_an_embedding_model_has_routes_like_any_other() -> None:
