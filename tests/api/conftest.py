@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from tests.support.clients import Caller
 from tests.support.databases import PostgresForTests
+from tests.support.fake_worker import FakeWorker, fake_worker
 from tests.support.local_gateway import LocalGateway, local_gateway
 from tests.support.upstream import WORDS, Upstream
 
@@ -55,6 +56,20 @@ async def upstream(file_upstream: Upstream) -> Upstream:
 async def caller(gateway: LocalGateway, upstream: Upstream) -> Caller:
     """A program with 5 USD."""
     return await gateway.caller()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def worker(gateway: LocalGateway) -> AsyncIterator[FakeWorker]:
+    """A worker that draws at once."""
+    async with fake_worker(gateway) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def waiting(gateway: LocalGateway) -> AsyncIterator[FakeWorker]:
+    """A worker that waits until it is told to go; what is left at the end is failed."""
+    async with fake_worker(gateway, waits=True) as started:
+        yield started
 
 
 @pytest.fixture

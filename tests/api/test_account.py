@@ -62,5 +62,5 @@ async def test_health_needs_no_key(caller: Caller) -> None:
             reply = await caller.send(path, method=method, headers={"authorization": ""})
             assert reply.status == 200
     assert (await caller.get("/readyz")).json == {
-        "status": "ready", "database": "ok", "engines": {"up": {"state": "configured"}},
+        "status": "ready", "database": "ok", "engines": {"up": {"state": "configured"}}, "workers": {},
     }  # fmt: skip

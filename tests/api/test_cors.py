@@ -129,6 +129,16 @@ async def test_nothing_without_the_setting(gateway: LocalGateway, caller: Caller
     assert (await preflight(caller, OPENAI)).status == 405
 
 
+@pytest.mark.parametrize("path", ["/files/1234567890.png", "/api/texttoimage/jobs/"])
+async def test_what_a_signature_opens_is_open_to_any_page(page: Caller, caller: Caller, path: str) -> None:
+    """Without the setting, and with it; a refusal can be read too."""
+    for asking in (caller, page):
+        reply = await asking.send(path, method="GET", headers={"origin": "https://anywhere.example"})
+        assert reply.status >= 400
+        assert reply.headers[ALLOW] == "*"
+        assert (await preflight(asking, path, "https://anywhere.example")).headers[ALLOW] == "*"
+
+
 async def test_all_our_headers_can_be_read() -> None:
     """Every header of our own that the program sends is exposed."""
     sent = {

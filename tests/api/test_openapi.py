@@ -17,6 +17,7 @@ from minitoolai.edge.statuses import STATUSES
 from minitoolai.runtime.settings import ModelSettings
 from tests.api.conftest import Serving
 from tests.support.clients import Caller
+from tests.support.fake_worker import MODELS, fake_worker
 from tests.support.local_gateway import LocalGateway
 from tests.support.upstream import Upstream
 
@@ -26,7 +27,7 @@ EMBEDDING = "text-embedding-3-small"
 #: Bodies by the model that answers them.
 BODIES = {
     "ChatBody": "gpt-4o-mini", "ResponsesBody": "gpt-4o-mini", "MessagesBody": "gpt-4o-mini", "CountBody": "gpt-4o-mini",
-    "EmbeddingsBody": EMBEDDING,
+    "EmbeddingsBody": EMBEDDING, "TextToImageBody": "realvision", "ImagesBody": "realvision",
 }  # fmt: skip
 #: Not `positive_data_acceptance`: what a field may hold often depends on another one, or on the model.
 CHECKS = (
@@ -97,8 +98,8 @@ async def test_the_server_does_what_the_document_says(
     serving: Serving, upstream: Upstream, tmp_path: Path, seed: int
 ) -> None:
     """Schemathesis finds no reply that the document does not describe, and no broken request that is taken."""
-    models = {EMBEDDING: ModelSettings(engine="up")}
-    async with serving(models=models) as gateway:
+    models = {EMBEDDING: ModelSettings(engine="up"), **MODELS}
+    async with serving(models=models) as gateway, fake_worker(gateway):
         caller = await gateway.caller("500")
         shown = await document(caller)
         for body, model in BODIES.items():  # most models that a machine thinks of are not there

@@ -33,8 +33,9 @@ async def test_anyone_sees_the_prices_of_the_models_served(caller: Caller) -> No
     first, second = reply.json["data"]
     assert first == {
         "id": "gpt-4o-mini", "object": "price", "type": "chat", "aliases": ["gpt-4o-mini-2024-07-18"], "starter": False,
-        "input_usd_per_1m": "0.15", "cached_input_usd_per_1m": "0.15", "output_usd_per_1m": "0.6", "service_tiers": {},
-        "web_search_usd_per_call": None, "vision": True, "context_tokens": 128_000, "max_completion_tokens": 16_384,
+        "input_usd_per_1m": "0.15", "cached_input_usd_per_1m": "0.15", "output_usd_per_1m": "0.6", "usd_per_image": None,
+        "service_tiers": {}, "web_search_usd_per_call": None, "vision": True, "context_tokens": 128_000,
+        "max_completion_tokens": 16_384,
     }  # fmt: skip
     assert second["id"] == "gpt-4o"
 
@@ -47,11 +48,26 @@ async def test_every_price_of_a_model_is_shown(serving: Serving) -> None:
     assert shown == {
         "id": "org/model", "object": "price", "type": "chat", "aliases": ["org/alias"], "starter": False,
         "input_usd_per_1m": "2", "cached_input_usd_per_1m": "0.5", "output_usd_per_1m": "8.5",
+        "usd_per_image": None,
         "service_tiers": {
             "flex": {"input_usd_per_1m": "1", "cached_input_usd_per_1m": "0.25", "output_usd_per_1m": "4.25"},
         },
         "web_search_usd_per_call": "0.01", "vision": True, "context_tokens": 1000, "max_completion_tokens": 500,
     }  # fmt: skip
+
+
+async def test_every_price_of_a_picture_model_is_shown(serving: Serving) -> None:
+    """By the picture; it has none by tokens."""
+    async with serving(models={"realvision": ModelSettings(engine="up")}) as gateway:
+        caller = await gateway.caller()
+        shown = next(model for model in (await caller.get("/v1/prices")).json["data"] if model["id"] == "realvision")
+        listed = (await caller.get("/v1/models/realvision")).json
+    assert shown == {
+        "id": "realvision", "object": "price", "type": "image", "aliases": [], "starter": False, "input_usd_per_1m": None,
+        "cached_input_usd_per_1m": None, "output_usd_per_1m": None, "usd_per_image": "0.0015", "service_tiers": {},
+        "web_search_usd_per_call": None, "vision": False, "context_tokens": None, "max_completion_tokens": None,
+    }  # fmt: skip
+    assert (listed["type"], listed["context_tokens"], listed["served_by"]) == ("image", None, "up")
 
 
 @pytest.mark.parametrize("name", ["org/model", "org%2Fmodel", "org/model/", "org%2fmodel/", "org/alias", "org%2Falias"])

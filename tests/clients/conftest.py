@@ -36,6 +36,11 @@ engine = "up"
 engine = "up"
 [models."text-embedding-3-small"]
 engine = "up"
+[models."gpt-image-1"]
+kind = "image"
+engine = "up"
+usd_per_image = "0.04"
+sizes = ["1024x1024", "1536x1024", "1024x1536"]
 [models."o4-mini"]
 engine = "up"
 input_usd_per_1m = "1.10"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.clients.conftest import Visit
 from tests.support.client_programs import ROOT, ClientProgram, client_command, client_program
 from tests.support.faithful_chat import Refusal
 from tests.support.faithful_values import png
+from tests.support.pictures import opened
 
 SCHEMA = {
     "type": "object",
@@ -173,3 +175,13 @@ def test_embeddings(program: ClientProgram, visit: Visit) -> None:
     found = program.ask("embed", key=visit.key, fields={"input": ["one", "two"]})
     assert [len(item["embedding"]) for item in found["data"]] == [1536, 1536]
     assert visit.settles() > 0
+
+
+def test_pictures(program: ClientProgram, visit: Visit) -> None:
+    """In base64 and by link, with the cost beside them."""
+    found = program.ask("images", key=visit.key, fields={"n": 2, "response_format": "b64_json"})
+    assert [opened(b64decode(each["b64_json"])).size for each in found["data"]] == [(1024, 1024)] * 2
+    assert found["usage"]["cost"] == 0.08
+    found = program.ask("images", key=visit.key, fields={"size": "1536x1024"})
+    assert "/files/" in found["data"][0]["url"]
+    assert visit.spent_nusd() == 120_000_000

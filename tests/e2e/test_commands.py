@@ -255,7 +255,7 @@ def test_what_cannot_be_reached_is_named_in_one_line(folder: ProductServer, embe
     "arguments",
     [
         (), ("nonsense",), ("account",), ("account", "create"), ("account", "credit", "a", "1"), ("key", "revoke", "x"),
-        ("ledger", "verify", "--no-such-option"), ("serve", "--port", "http"), ("key", "create"), ("chat",),
+        ("ledger", "verify", "--no-such-option"), ("serve", "--port", "http"), ("key", "create"), ("chat",), ("image",),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -275,7 +275,7 @@ def test_every_command_takes_the_common_options(folder: ProductServer) -> None:
     for command in (
         ("serve",), ("account", "create"), ("account", "credit"), ("account", "show"), ("account", "list"),
         ("key", "create"), ("key", "revoke"), ("key", "list"), ("ledger", "verify"), ("ledger", "statement"),
-        ("models",), ("migrate",), ("doctor",), ("chat",),
+        ("models",), ("migrate",), ("doctor",), ("chat",), ("image",),
     ):  # fmt: skip
         text = folder.command(*command, "--help").stdout
         assert all(option in text for option in ("--json", "--config", "--data-dir")), command

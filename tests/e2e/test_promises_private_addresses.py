@@ -6,8 +6,10 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -15,6 +17,7 @@ from aiohttp import web
 
 from minitoolai.core.errors import InvalidImageUrl
 from minitoolai.integrations.fetcher import Fetcher
+from minitoolai.integrations.webhooks import RECEIVERS, Sender
 from tests.support.books import Books
 from tests.support.clients import BODY, Caller, until
 from tests.support.databases import PostgresForTests, open_folder
@@ -54,9 +57,9 @@ async def pot() -> AsyncIterator[Honeypot]:
 
 @pytest.fixture(scope="module")
 def server(embedded_server: PostgresForTests, upstream: Upstream) -> Iterator[ProductServer]:
-    """The product as it is, told to fetch pictures itself."""
+    """The product as it is, told to fetch pictures itself, with a worker."""
     with open_folder() as folder, embedded_server.database() as url, product_server(folder, url) as product:
-        product.use_upstream(upstream.url, more="fetches_images = false")
+        product.use_upstream(upstream.url, models=("gpt-4o-mini", "realvision"), more="fetches_images = false")
         product.start()
         yield product
 
@@ -102,6 +105,31 @@ async def _nothing_held(caller: Caller) -> bool:
     return bool(balance["held"] == "0")
 
 
+async def test_webhooks_to_this_machine_in_every_writing(
+    server: ProductServer, upstream: Upstream, caller: Caller, pot: Honeypot
+) -> None:
+    """What is no name is refused with the call; names that lead here are not knocked at when the job has ended."""
+    ports = ["", *(f":{port}" for port in pot.ports)]
+    hosts = [*HOSTS, socket.gethostname()]
+    urls = [f"{scheme}://{host}{port}/told" for scheme in ("http", "https") for host in hosts for port in ports]
+    asked = [{"model": "realvision", "prompt": "x", "width": 256, "height": 256, "webhook_url": url} for url in urls]
+    replies = await asyncio.gather(*(caller.send("/api/texttoimage/", each) for each in asked))
+    for url, reply in zip(urls, replies, strict=True):
+        assert reply.status in (200, 400), (url, reply.text)
+        assert reply.status == 200 or reply.error["param"] == "webhook_url", url
+    taken = {urlsplit(url).hostname for url, reply in zip(urls, replies, strict=True) if reply.status == 200}
+    assert taken == {"localhost", "localhost.", "ip6-localhost", socket.gethostname().lower()}
+    jobs = [reply.json["jobid"] for reply in replies if reply.status == 200]
+
+    def tried() -> bool:
+        log = server.log.read_text()
+        return all(f"attempt 1 at the webhook of job {job} failed: None" in log for job in jobs)
+
+    await until(tried, "an attempt at each webhook", timeout_s=60)
+    assert pot.knocks == 0
+    assert len(upstream.asked) == len(jobs)
+
+
 async def test_the_same_server_takes_pictures(upstream: Upstream, caller: Caller) -> None:
     """The refusals above are not those of a server that refuses all pictures: one inside the call is decoded and sent."""
     upstream.asked.clear()
@@ -120,6 +148,7 @@ async def test_names_that_lead_here(outside: World, addresses: list[str]) -> Non
     """A name with one private address among public ones is refused whole."""
     outside.answers = [addresses]
     await _refused(outside)
+    assert await _told(outside) is None
     assert (outside.asked, outside.knocks) == ([], 0)
 
 
@@ -133,6 +162,9 @@ async def test_names_that_change_their_mind(outside: World) -> None:
         assert await fetcher.fetch(outside.url(), "param") == picture()
         await fetcher.close()
         await _refused(outside)
+        outside.answers = list(answers)
+        assert await _told(outside) == 200
+        assert await _told(outside) is None
     assert outside.knocks == 0
 
 
@@ -144,6 +176,9 @@ async def test_redirects_that_lead_here(outside: World, host: str) -> None:
     outside.handler = _sending(status=302, headers={"location": f"https://{host}:{outside.port}/"})
     await _refused(outside)
     assert (len(outside.asked), outside.knocks) == (1, 0)
+    outside.answers = [[SITE], ["127.0.0.1"]]
+    assert await _told(outside) == 302, "it is not followed at all"
+    assert (len(outside.asked), outside.knocks) == (2, 0)
 
 
 async def _refused(outside: World) -> None:
@@ -151,6 +186,15 @@ async def _refused(outside: World) -> None:
     with pytest.raises(InvalidImageUrl):
         await fetcher.fetch(outside.url(), "param")
     await fetcher.close()
+
+
+async def _told(outside: World) -> int | None:
+    """Return what a webhook at the site's URL answers; None: there was no way to it."""
+    reach = replace(RECEIVERS, allowed=outside.reach.allowed, lookup=outside.lookup, tls=outside.reach.tls)
+    sender = Sender(reach)
+    status = await sender.post(outside.url(), {}, b"{}")
+    await sender.close()
+    return status
 
 
 def _sending(**options: Any) -> Handler:

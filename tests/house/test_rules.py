@@ -16,6 +16,11 @@ BOUNDARIES = {
     "edge/application.py": 1,  # a request
     "runtime/supervisor.py": 1,  # a child's preparations
     "services/leases.py": 1,  # the loop that keeps the lease
+    "services/job_keeping.py": 3,  # the loops that keep, sweep and forget jobs
+    "services/job_run.py": 1,  # an attempt at a job
+    "services/worker.py": 2,  # a worker's claim, and a job's end
+    "services/webhooks.py": 2,  # looking for messages that are due, and one message
+    "children/onnx_pictures/server.py": 1,  # a picture
     "services/chat_call.py": 1,  # a call that cannot be counted is charged all the same
     "storage/lanes.py": 2,  # a batch of the ledger, and one operation of it
 }
@@ -24,13 +29,15 @@ READ_ENVIRONMENT = {
     "cli/context.py",  # hands it to the settings
     "runtime/children.py",  # the few variables that a child is given
     "runtime/processes_launch.py",  # becomes the command it launches
-    "runtime/serve.py",  # the system's folder for sockets
+    "runtime/run_folder.py",  # the system's folder for sockets
     "children/llama.py",  # removes what would change the engine
 }
 #: Which files print besides the commands, and how often.
 PRINT = {
     "runtime/serve.py": 1,  # the command's own output
+    "runtime/work.py": 1,  # the same
     "runtime/gateway.py": 1,  # a word to the supervisor
+    "runtime/worker.py": 1,  # the same
     "runtime/children.py": 1,  # a child's log lines, formatted by the child
 }
 #: SQL outside `storage/`, and how often: making the embedded server's roles, and asking whether a server answers.

@@ -86,7 +86,7 @@ async def test_whoever_asks_again_at_once_gets_no_more(desk: Desk) -> None:
     waiting, asking = await jobs.customer(), await jobs.customer()
     await jobs.asks(waiting, 20)
     worker = jobs.worker()
-    whose = []
+    whose: list[int] = []
     for _ in range(20):
         if whose[-1:] in ([], [asking.account]):
             await jobs.ask(asking)

@@ -1,4 +1,4 @@
-"""Everybody at once: customers, workers, cancellers, sweepers and chats on the same accounts, over connections of their own."""
+"""Everybody at once, over connections of their own: customers, workers, cancellers, sweepers, chats of the same accounts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+
+import pytest
 
 from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, ClaimedJob, JobState, QueueLimits
 from minitoolai.core.ledger import HoldOutcome
@@ -17,10 +19,8 @@ from tests.storage.job_desk import FILE, Customer, JobDesk, granted
 
 ENGINES = ("one", "two")
 CUSTOMERS, MAKERS, WORKERS, CANCELLERS, SWEEPERS, CHATS = 4, 6, 6, 2, 3, 2
-#: Jobs that each maker asks for.
-JOBS_EACH = 50
-#: All of it takes some seconds.
-PATIENCE_S = 120.0
+#: All of it takes some seconds; the long run some minutes.
+PATIENCE_S = 900.0
 
 
 @dataclass
@@ -31,6 +31,8 @@ class Crowd:
     database: Database
     chance: random.Random
     customers: list[Customer]
+    #: Jobs that each maker asks for.
+    jobs_each: int
     #: Jobs that were made, and what each kind of end was told to have done.
     made: list[int] = field(default_factory=list)
     ends: Counter[str] = field(default_factory=Counter)
@@ -46,7 +48,7 @@ class Crowd:
 
     async def make(self) -> None:
         """Ask for jobs; where too many wait, after a pause."""
-        for _ in range(JOBS_EACH):
+        for _ in range(self.jobs_each):
             while True:
                 new = self.news.new(
                     self.chance.choice(self.customers),
@@ -127,11 +129,12 @@ class Crowd:
         self.over = True
 
 
-async def test_everybody_at_once(desk: Desk, seed: int) -> None:
-    """Each job ends in exactly one way, what succeeded was charged once and nothing else was, no deadlock, nothing held."""
+async def hammer(desk: Desk, seed: int, jobs_each: int) -> None:
+    """Let everybody go at once until all jobs have ended, and look at what they left."""
     jobs = JobDesk(desk)
     database = Database(desk.url, pool_size=24)
-    crowd = Crowd(desk, database, random.Random(seed), [await jobs.customer(10**9) for _ in range(CUSTOMERS)])
+    customers = [await jobs.customer(10**9) for _ in range(CUSTOMERS)]
+    crowd = Crowd(desk, database, random.Random(seed), customers, jobs_each)
     try:
         async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             making = [group.create_task(crowd.make()) for _ in range(MAKERS)]
@@ -145,7 +148,7 @@ async def test_everybody_at_once(desk: Desk, seed: int) -> None:
         await database.close()
     rows = await desk.sql("SELECT * FROM jobs")
     assert sorted(row["id"] for row in rows) == sorted(crowd.made)
-    assert len(crowd.made) == MAKERS * JOBS_EACH
+    assert len(crowd.made) == MAKERS * jobs_each
     states = Counter(row["state"] for row in rows)
     assert set(states) == ENDED
     assert {state: crowd.ends[state] for state in states} == states
@@ -160,3 +163,14 @@ async def test_everybody_at_once(desk: Desk, seed: int) -> None:
     (server,) = await desk.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
     assert server["deadlocks"] == 0
     await desk.clean()
+
+
+async def test_everybody_at_once(desk: Desk, seed: int) -> None:
+    """Each job ends in exactly one way, what succeeded was charged once and nothing else was, no deadlock, nothing held."""
+    await hammer(desk, seed, 50)
+
+
+@pytest.mark.long
+async def test_everybody_at_once_for_long(desk: Desk, seed: int) -> None:
+    """Thousands of jobs."""
+    await hammer(desk, seed + 1, 2000)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from minitoolai.core.jobs import ENDED, MIN_JOB_ID, TRANSITIONS, ClaimedJob, JobEvent, JobState
 from tests.storage.desk import Desk
 from tests.storage.job_desk import FILE, Customer, JobDesk, granted
-from tests.support.job_model import JobModel, ModelAccount, ModelJob, ModelKey
+from tests.support.job_model import JobModel, ModelJob
+from tests.support.ledger_model import ModelAccount, ModelKey
 
 #: Prices are so small and credit so short that every bound is met again and again.
 MOST = 100
 ENGINES = ("one", "two")
-PER_ACCOUNT = 6
+PER_ACCOUNT = 4
 
 
 @pytest.mark.parametrize("state", JobState)
@@ -35,20 +37,25 @@ async def test_every_event_in_every_state(desk: Desk, state: JobState, event: Jo
         assert await jobs.jobs.cancel(new.id, "why")
     before = await jobs.row(new.id)
     assert before["state"] == state
-    counted = {
+    ways: dict[JobEvent, Callable[[], Awaitable[object]]] = {
         JobEvent.CLAIM: lambda: worker.claim(new.engine, 1),
         JobEvent.RETRY: lambda: worker.retry(job, 0),
         JobEvent.COMPLETE: lambda: worker.complete(job, "e", FILE, {"seed": 7}),
         JobEvent.FAIL: lambda: worker.fail(job, "why") if state is not JobState.QUEUED else worker.sweep(-1),
         JobEvent.CANCEL: lambda: jobs.jobs.cancel(new.id, "why"),
-    }[event]
+    }
     after = TRANSITIONS.get((state, event))
-    assert bool(await counted()) is (after is not None)
+    assert _did(await ways[event]()) is (after is not None)
     row = await jobs.row(new.id)
     assert row["state"] == (after or state)
     if after is None:
         assert row == before
     await desk.clean()
+
+
+def _did(answer: object) -> bool:
+    """Return whether something happened: jobs were given, a write counted, a sweep found something."""
+    return any(answer) if isinstance(answer, tuple) else bool(answer)
 
 
 class Play:
@@ -68,8 +75,8 @@ class Play:
     async def open(self) -> None:
         """Make three accounts with two keys each, one of them limited."""
         for _ in range(3):
-            account = await self._desk.account(12 * MOST)
-            self._model.accounts[account] = ModelAccount(12 * MOST)
+            account = await self._desk.account(6 * MOST)
+            self._model.accounts[account] = ModelAccount(6 * MOST)
             for limit in (None, 5 * MOST):
                 key = await self._desk.key(account, limit)
                 self._model.keys[key] = ModelKey(account, limit)
@@ -78,7 +85,7 @@ class Play:
     async def act(self) -> None:
         """Let something happen."""
         steps = [self.create, self.claim, self.write, self.renew, self.cancel, self.die, self.wait, self.pay]
-        (step,) = self._chance.choices(steps, [30, 20, 30, 5, 6, 5, 1, 3])
+        (step,) = self._chance.choices(steps, [34, 20, 30, 5, 6, 5, 1, 2])
         await step()
         await self.compare()
 

@@ -119,6 +119,16 @@ async def test_nobody_waits_longer_than_he_said(desk: Desk) -> None:
     assert not news._waiting
 
 
+async def test_everybody_can_be_woken(desk: Desk) -> None:
+    """By whoever stops this process: nobody is left waiting."""
+    news = PgJobNews(desk.database)
+    waiting = [asyncio.create_task(news.ended(5, LONG_S)), asyncio.create_task(news.queued(ENGINE, LONG_S))]
+    await asyncio.sleep(0)
+    news.wake()
+    for task in waiting:
+        await woken(task)
+
+
 async def test_a_gap_in_listening_wakes_everybody(desk: Desk) -> None:
     """Whoever waits looks for himself; what happens after the gap is heard again."""
     jobs = JobDesk(desk)

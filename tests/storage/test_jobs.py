@@ -98,7 +98,7 @@ async def test_jobs_count_against_the_keys_minute(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("limits", "of_account"), [({"per_account": 2}, True), ({"in_all": 2}, False)])
-async def test_a_full_queue_refuses_and_holds_nothing(desk: Desk, limits: dict[str, int], of_account: bool) -> None:  # noqa: FBT001
+async def test_a_full_queue_refuses_and_holds_nothing(desk: Desk, limits: dict[str, int], of_account: bool) -> None:
     """By account and in all; what is drawn, cancelled or ended makes room; the refused call is not counted."""
     jobs = JobDesk(desk, **limits)
     who, other = await jobs.customer(), await jobs.customer()
@@ -171,56 +171,6 @@ async def test_a_free_picture_is_a_job_like_any_other(desk: Desk) -> None:
         assert await jobs.state(new.id) is JobState.SUCCEEDED
     assert await jobs.charges() == []
     assert len(await desk.sql("SELECT 1 FROM usage_records WHERE images = 1")) == 2
-    await desk.clean()
-
-
-async def test_a_job_is_cancelled_while_it_waits(desk: Desk) -> None:
-    """Its hold is released at once, nobody draws it, and a second cancelling does nothing."""
-    jobs = JobDesk(desk)
-    who, worker = await jobs.customer(1000), jobs.worker()
-    new = await jobs.ask(who)
-    assert await jobs.jobs.cancel(new.id, "its owner said so")
-    assert not await jobs.jobs.cancel(new.id, "again")
-    seen = await jobs.look(new.id)
-    assert (seen.state, seen.message, seen.cost_nusd) == (JobState.CANCELLED, "its owner said so", 0)
-    assert await worker.claim(new.engine, 9) == []
-    assert await desk.money(who.account) == (1000, 0)
-    (record,) = await desk.sql("SELECT outcome, cost, images FROM usage_records")
-    assert tuple(record) == (CallOutcome.ABANDONED, 0, 0)
-    await desk.clean()
-
-
-async def test_a_job_is_cancelled_while_it_runs(desk: Desk) -> None:
-    """Its worker is told with its next word, and none of its writes counts any more."""
-    jobs = JobDesk(desk)
-    who, worker = await jobs.customer(1000), jobs.worker()
-    await jobs.ask(who)
-    job = await jobs.claimed(worker)
-    assert await worker.renew({(job.id, 1): 0.5}) == set()
-    assert await jobs.jobs.cancel(job.id, "why")
-    assert await worker.renew({(job.id, 1): 0.6}) == {job.id}
-    assert not await worker.complete(job, "e", FILE, {})
-    assert not await worker.retry(job, 0)
-    assert not await worker.fail(job, "late")
-    seen = await jobs.look(job.id)
-    assert (seen.state, seen.message, seen.progress) == (JobState.CANCELLED, "why", 0.5)
-    assert await jobs.charges() == []
-    assert await desk.money(who.account) == (1000, 0)
-    await desk.clean()
-
-
-async def test_what_has_ended_is_not_cancelled(desk: Desk) -> None:
-    """A picture that is there stays charged; a job that is not there is no job."""
-    jobs = JobDesk(desk)
-    who, worker = await jobs.customer(1000), jobs.worker()
-    await jobs.asks(who, 2)
-    done, failed = await jobs.claimed(worker), await jobs.claimed(worker)
-    assert await worker.complete(done, "e", FILE, {})
-    assert await worker.fail(failed, "why")
-    for job_id in (done.id, failed.id, 12345):
-        assert not await jobs.jobs.cancel(job_id, "late")
-    assert [await jobs.state(job.id) for job in (done, failed)] == [JobState.SUCCEEDED, JobState.FAILED]
-    assert await desk.money(who.account) == (990, 0)
     await desk.clean()
 
 

@@ -21,6 +21,7 @@ from minitoolai.core.chat_stream import delta_texts
 from minitoolai.core.tokens import count_text
 from tests.support.faithful_chat import CONTEXT_TOKENS, Answer, Refusal, answers, cached_tokens, check, prompt_text
 from tests.support.faithful_chat import prompt_tokens as count_prompt_tokens
+from tests.support.faithful_images import draw
 from tests.support.faithful_values import as_base64, vector
 
 #: The key that it takes.
@@ -80,6 +81,7 @@ class FaithfulUpstream:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post("/v1/chat/completions", self._take)
         application.router.add_post("/v1/embeddings", self._take)
+        application.router.add_post("/v1/images/generations", self._take)
         application.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -111,6 +113,10 @@ class FaithfulUpstream:
                 raise Refusal(401, "Incorrect API key provided.", code="invalid_api_key")
             if request.path.endswith("/embeddings"):
                 return self._embed(call)
+            if request.path.endswith("/images/generations"):
+                drawn = draw(call.body)
+                call.status = 200
+                return web.json_response(drawn)
             return await self._chat(request, call)
         except Refusal as refusal:
             call.status = refusal.status

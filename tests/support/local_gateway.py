@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+import tempfile
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import uvicorn
+import msgspec
 
 from minitoolai.core.errors import DatabaseUnavailable
-from minitoolai.edge.protocol import LimitedProtocol
-from minitoolai.integrations.fetcher import PUBLIC, Reach
+from minitoolai.integrations.reach import PUBLIC, Reach
 from minitoolai.runtime.boot import GatewayBoot
-from minitoolai.runtime.settings import ModelSettings, OpenAIEngineSettings, ServerSettings, Settings
+from minitoolai.runtime.settings import JobsSettings, ModelSettings, OpenAIEngineSettings, ServerSettings, Settings
 from minitoolai.runtime.wiring import Gateway, build_gateway
 from tests.support.books import Books
 from tests.support.clients import Caller, until
+from tests.support.listening import listening
 
 
 class LocalGateway:
@@ -49,6 +48,7 @@ async def local_gateway(
     engine: Mapping[str, Any] | None = None,
     engines: Mapping[str, OpenAIEngineSettings] | None = None,
     server: Mapping[str, Any] | None = None,
+    jobs: Mapping[str, Any] | None = None,
     models: Mapping[str, ModelSettings] | None = None,
     environment: Mapping[str, str] | None = None,
     pictures_socket: str = "/nonexistent",
@@ -58,6 +58,7 @@ async def local_gateway(
     served = {name: ModelSettings(engine="up") for name in ("gpt-4o-mini", "gpt-4o")}
     settings = Settings(
         server=ServerSettings(**(server or {})),
+        jobs=JobsSettings(**(jobs or {})),
         engines={
             "up": OpenAIEngineSettings(base_url=upstream_url, **{"breaker_failures": 0, **(engine or {})}),
             **(engines or {}),
@@ -72,31 +73,20 @@ async def local_gateway(
         environment=dict(environment or {}),
         database_url=database_url,
         replay_key=bytes(32).hex(),
+        jobs_key=bytes(32).hex(),
+        signature_key=bytes(32).hex(),
+        files_key=bytes(32).hex(),
+        webhooks_key=bytes(32).hex(),
+        data_dir="/nonexistent",
         listen_fd=-1,
         state_file="/nonexistent",
+        workers_file="/nonexistent",
     )
-    inside = await build_gateway(boot, reach)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as uvloop does: 40 ms a call on a kept connection
-    uvicorn_server = _Server(
-        uvicorn.Config(
-            inside.asgi, http=LimitedProtocol, loop="none", ws="none", lifespan="off", log_config=None,
-            access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
-        )
-    )  # fmt: skip
-    serving = asyncio.create_task(uvicorn_server.serve(sockets=[listener]))
-    await until(lambda: uvicorn_server.started, "the gateway listens")
-    try:
-        yield LocalGateway(inside, f"http://127.0.0.1:{listener.getsockname()[1]}", database_url)
-    finally:
-        uvicorn_server.should_exit = True
-        await serving
-        listener.close()
-        with contextlib.suppress(DatabaseUnavailable):  # a test may have taken it away for good
-            await inside.close(5)
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    with tempfile.TemporaryDirectory(prefix="mta-") as folder:
+        inside = await build_gateway(msgspec.structs.replace(boot, data_dir=folder), reach)
+        try:
+            async with listening(inside.asgi) as base:
+                yield LocalGateway(inside, base, database_url)
+        finally:
+            with contextlib.suppress(DatabaseUnavailable):  # a test may have taken it away for good
+                await inside.close(5)

@@ -77,13 +77,20 @@ class ProductServer:
 
     def wait_engine(self, name: str, state: str = "ready", timeout_s: float = _START_TIMEOUT_S) -> dict[str, Any]:
         """Wait until `/readyz` reports `state` of an engine; return what it says of it."""
+        return self._wait_child("engines", name, state, timeout_s)
+
+    def wait_worker(self, name: str, state: str = "ready", timeout_s: float = _START_TIMEOUT_S) -> dict[str, Any]:
+        """Wait until `/readyz` reports `state` of a worker; return what it says of it."""
+        return self._wait_child("workers", name, state, timeout_s)
+
+    def _wait_child(self, kind: str, name: str, state: str, timeout_s: float) -> dict[str, Any]:
         give_up = time.monotonic() + timeout_s
         while True:
             with urllib.request.urlopen(f"{self.base}/readyz", timeout=5) as reply:
-                engine: dict[str, Any] = json.load(reply)["engines"][name]
-            if engine["state"] == state:
-                return engine
-            assert time.monotonic() < give_up, f"engine {name} is {engine}"
+                child: dict[str, Any] = json.load(reply)[kind].get(name, {"state": "absent"})
+            if child["state"] == state:
+                return child
+            assert time.monotonic() < give_up, f"{name} of the {kind} is {child}"
             time.sleep(0.05)
 
     def gateway_pids(self) -> list[int]:

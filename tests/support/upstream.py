@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.support.faithful_values import as_base64
+from tests.support.pictures import picture
 
 Handler = Callable[[web.Request, "Asked"], Awaitable[web.StreamResponse]]
 
@@ -50,6 +52,7 @@ class Upstream:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post("/v1/chat/completions", self._take)
         application.router.add_post("/v1/embeddings", self._take)
+        application.router.add_post("/v1/images/generations", self._take)
         application.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -74,6 +77,8 @@ class Upstream:
         """Answer as OpenAI would."""
         if request.path.endswith("/embeddings"):
             return web.json_response(embeddings(asked.body, self.prompt_tokens))
+        if request.path.endswith("/images/generations"):
+            return web.json_response(image(asked.body))
         if asked.body.get("stream"):
             return await self.stream(request, asked)
         await asyncio.sleep(self.pause_s)
@@ -146,6 +151,12 @@ def embeddings(body: dict[str, Any], tokens: int) -> dict[str, Any]:
     data = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(coded)]
     shown = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": data, "model": body["model"], "usage": shown}
+
+
+def image(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a reply with a picture of the asked size."""
+    width, _, height = body["size"].partition("x")
+    return {"created": 1740734359, "data": [{"b64_json": b64encode(picture(size=(int(width), int(height)))).decode()}]}
 
 
 def chunk(delta: dict[str, Any], *, finish_reason: str | None = None, index: int = 0) -> bytes:

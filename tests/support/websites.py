@@ -1,4 +1,4 @@
-"""A world of one's own for the fetcher: an authority, sites with its certificates on loopback, and a pot of honey.
+"""A world of one's own for what goes out: an authority, sites with its certificates on loopback, and a pot of honey.
 
 `SITE` stands in for the Internet, 127.0.0.1 for the operator's own network: both listen on the same port.
 """
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from minitoolai.integrations.addresses import is_public
-from minitoolai.integrations.fetcher import Reach
+from minitoolai.integrations.reach import Reach
 
 SITE = "127.0.0.2"
 HOSTS = ("site.test", "other.test")
@@ -59,8 +59,9 @@ def certificates(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 class World:
     """The site, and who knocked where."""
 
-    def __init__(self, port: int, trust: ssl.SSLContext) -> None:
+    def __init__(self, port: int, trust: ssl.SSLContext, scheme: str) -> None:
         self.port = port
+        self._scheme = scheme
         #: What the site does.
         self.handler: Handler = _nothing
         #: Paths that the site was asked for, and headers with them.
@@ -76,7 +77,7 @@ class World:
 
     def url(self, path: str = "/picture", host: str = HOSTS[0]) -> str:
         """Return a URL of the site."""
-        return f"https://{host}:{self.port}{path}"
+        return f"{self._scheme}://{host}:{self.port}{path}"
 
     def lookup(self, host: str) -> Sequence[str]:
         """Answer as told."""
@@ -95,14 +96,14 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
+async def world(folder: Path, scheme: str = "https") -> AsyncIterator[World]:
     """A site at `SITE`, and a honeypot on the same port of 127.0.0.1 and ::1."""
     serving, trust = certificates(folder)
     with _same_port(SITE, "127.0.0.1", "::1") as (outside, *inside):
-        made = World(outside.getsockname()[1], trust)
+        made = World(outside.getsockname()[1], trust, scheme)
         runner = web.AppRunner(_application(made), handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        await web.SockSite(runner, outside, ssl_context=serving).start()
+        await web.SockSite(runner, outside, ssl_context=serving if scheme == "https" else None).start()
         pots = [await asyncio.start_server(made.knock, sock=listener) for listener in inside]
         try:
             yield made

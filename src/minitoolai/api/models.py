@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from minitoolai.api.messages.models import asks_as_anthropic, model_info, model_page
-from minitoolai.core.catalog import Catalog, ChatModel, Model
+from minitoolai.core.catalog import Catalog, ChatModel, Model, TokenModel
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange
 from minitoolai.services.access import Access, check_model
@@ -47,7 +47,7 @@ def _shown(model: Model) -> dict[str, Any]:
         "created": _UNKNOWN_DATE,
         "owned_by": "minitoolai",
         "served_by": "starter" if model.starter else model.engine,
-        "type": "chat" if chat else "embedding",
-        "context_tokens": model.context_tokens,
+        "type": model.kind,
+        "context_tokens": model.context_tokens if isinstance(model, TokenModel) else None,
         "max_completion_tokens": chat.max_completion_tokens if chat else None,
     }

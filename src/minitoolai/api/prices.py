@@ -6,11 +6,14 @@ from typing import Any
 
 import msgspec
 
-from minitoolai.core.catalog import Catalog, ChatModel, Model
+from minitoolai.core.catalog import Catalog, ChatModel, Model, PictureModel, TokenModel
 from minitoolai.core.money import format_usd
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange
+
+#: What a model that is not priced by tokens has none of.
+_TOKEN_PRICES = ("input_usd_per_1m", "cached_input_usd_per_1m", "output_usd_per_1m")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -29,17 +32,20 @@ def _shown(model: Model) -> dict[str, Any]:
     """Return a model's prices; what its kind does not have is null."""
     chat = model if isinstance(model, ChatModel) else None
     search = chat.web_search_nusd if chat else None
+    tokens = model if isinstance(model, TokenModel) else None
+    image = model.image_nusd if isinstance(model, PictureModel) else None
     return {
         "id": model.id,
         "object": "price",
-        "type": "chat" if chat else "embedding",
+        "type": model.kind,
         "aliases": list(model.aliases),
         "starter": model.starter,
-        **_usd(model.prices, writes=chat is not None),
+        **(_usd(tokens.prices, writes=chat is not None) if tokens else dict.fromkeys(_TOKEN_PRICES)),
+        "usd_per_image": None if image is None else format_usd(image),
         "service_tiers": {tier: _usd(prices) for tier, prices in chat.tiers.items()} if chat else {},
         "web_search_usd_per_call": None if search is None else format_usd(search),
         "vision": chat is not None and chat.vision,
-        "context_tokens": model.context_tokens,
+        "context_tokens": tokens.context_tokens if tokens else None,
         "max_completion_tokens": chat.max_completion_tokens if chat else None,
     }
 

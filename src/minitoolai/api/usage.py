@@ -26,11 +26,11 @@ MOST_ID = 2**63 - 1
 PARAMETERS = ("from", "to", "group_by", "model", "key_id", "request_id", "limit", "after", "format")
 CALL_COLUMNS = (
     "request_id", "started_at", "ended_at", "key_id", "model", "engine", "outcome", "prompt_tokens", "cached_tokens",
-    "completion_tokens", "reasoning_tokens", "counted_by_gateway", "input_usd_per_1m", "cached_input_usd_per_1m",
+    "completion_tokens", "reasoning_tokens", "images", "counted_by_gateway", "input_usd_per_1m", "cached_input_usd_per_1m",
     "output_usd_per_1m", "fees", "service_tier", "first_content_ms", "held", "cost",
 )  # fmt: skip
 GROUP_COLUMNS = {"day": ("day",), "model": ("model",), "key": ("key_id", "key_name")}
-SUM_COLUMNS = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "cost")
+SUM_COLUMNS = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "images", "cost")
 _MARKS = {"day": Days, "model": Name, "key": Number}
 _REQUEST_ID = re.compile(r"req_[0-9a-f]{32}")
 
@@ -108,6 +108,7 @@ def _sum(row: UsageSum, columns: Sequence[str]) -> dict[str, Any]:
         "cached_tokens": row.cached_tokens,
         "completion_tokens": row.completion_tokens,
         "reasoning_tokens": row.reasoning_tokens,
+        "images": row.images,
         "cost": format_usd(row.cost),
     }
     return {column: shown[column] for column in columns}
@@ -126,6 +127,7 @@ def _call(row: CallRecord) -> dict[str, Any]:
         "cached_tokens": row.cached_tokens,
         "completion_tokens": row.completion_tokens,
         "reasoning_tokens": row.reasoning_tokens,
+        "images": row.images,
         "counted_by_gateway": row.counted_by_gateway,
         "input_usd_per_1m": format_usd(row.input_nusd_per_1m),
         "cached_input_usd_per_1m": format_usd(row.cached_nusd_per_1m),

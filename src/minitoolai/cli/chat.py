@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from minitoolai.cli.context import CommandFailed, Commands, Context, common
+from minitoolai.cli.running_server import add_server_options, authorization, refusal, server_url, silent
 from minitoolai.core.chat_stream import delta_texts
 from minitoolai.core.sse import FrameSplitter, frame_data
 
@@ -21,26 +22,24 @@ def add_to(commands: Commands) -> None:
     command = common(commands.add_parser("chat", help="ask a running server a question"))
     command.add_argument("question", nargs="+")
     command.add_argument("--model", default="gpt-4o-mini")
-    command.add_argument("--key", help="API key (default: MINITOOLAI_API_KEY, else the data folder's first-key)")
-    command.add_argument("--url", help="the server (default: host and port of the settings)")
+    add_server_options(command)
     command.set_defaults(run=_run)
 
 
 async def _run(context: Context, options: argparse.Namespace) -> None:
-    server = context.settings.server
-    base = (options.url or f"http://{server.host}:{server.port}").rstrip("/")
+    base = server_url(context, options)
     body = {"model": options.model, "messages": [{"role": "user", "content": " ".join(options.question)}]}
-    headers = {"authorization": f"Bearer {_key(context, options.key)}"}
+    headers = authorization(context, options)
     try:
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
             session.post(f"{base}/api/chat-completions/", json=body, headers=headers) as reply,
         ):
             if reply.status != 200:
-                raise CommandFailed(_message(await reply.read()))
+                raise refusal(await reply.read())
             await _print(context, reply)
     except aiohttp.ClientError as error:
-        raise CommandFailed(f"{base} does not answer ({error}): is `minitoolai serve` running?") from None
+        raise silent(base, error) from None
 
 
 async def _print(context: Context, reply: aiohttp.ClientResponse) -> None:
@@ -61,20 +60,3 @@ async def _print(context: Context, reply: aiohttp.ClientResponse) -> None:
                 print("".join(delta_texts(chunk)), end="", flush=True)
     cost = f"\n[{usage.get('total_tokens', '?')} tokens, {usage.get('cost', 0):.9f} USD]" if usage else ""
     context.say({"text": "".join(texts), "usage": usage}, cost)
-
-
-def _key(context: Context, given: str | None) -> str:
-    key = given or context.environment.get("MINITOOLAI_API_KEY")
-    if key:
-        return key
-    try:
-        return (context.data_dir / "first-key").read_text(encoding="ascii").strip()
-    except OSError:
-        raise CommandFailed("no API key: give --key, set MINITOOLAI_API_KEY, or run `minitoolai key create`") from None
-
-
-def _message(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return "the server's answer is not MiniToolAI's: check --url"

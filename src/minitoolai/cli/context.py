@@ -7,6 +7,7 @@ import contextlib
 import getpass
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,6 +51,12 @@ class Context:
             return f"cli:{getpass.getuser()}"
         except (KeyError, OSError):
             return f"cli:{os.getuid()}"
+
+    @property
+    def json_log(self) -> bool:
+        """Whether log lines are JSON: as the settings say, by themselves where nobody reads along."""
+        form = self.settings.log.format
+        return not sys.stderr.isatty() if form == "auto" else form == "json"
 
     @contextlib.asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 
 import msgspec
@@ -24,10 +23,7 @@ def add_to(commands: Commands) -> None:
 
 
 async def _run(context: Context, options: argparse.Namespace) -> None:
-    json_log = context.settings.log.format == "json"
-    if context.settings.log.format == "auto":
-        json_log = not sys.stderr.isatty()
-    start_logging(json=json_log)
+    start_logging(json=context.json_log)
     chosen = {name: getattr(options, name) for name in ("host", "port", "workers")}
     given = {name: value for name, value in chosen.items() if value is not None}
     try:
@@ -36,4 +32,4 @@ async def _run(context: Context, options: argparse.Namespace) -> None:
         raise CommandFailed(f"{' '.join(f'--{name} {value}' for name, value in given.items())}: {error}") from None
     settings = msgspec.structs.replace(context.settings, server=server)
     context = replace(context, settings=settings)
-    await serve(ServeOptions(context.settings, context.data_dir, context.environment, json_log))
+    await serve(ServeOptions(context.settings, context.data_dir, context.environment, context.json_log))

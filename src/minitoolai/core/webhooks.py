@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from minitoolai.core.errors import InvalidValue
+from minitoolai.core.host_names import is_host_name
 from minitoolai.core.job_replies import job_body
 from minitoolai.core.jobs import JobView
 
@@ -32,8 +33,6 @@ MAX_URL_CHARACTERS = 2048
 _GONE = 410
 _FIELD = "webhook_url"
 _PRINTABLE = re.compile(r"[!-~]+")
-#: The last part of an address in any writing; names of the Internet end otherwise.
-_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,8 +62,8 @@ def check_webhook_url(text: str) -> None:
         raise _invalid("it is no https or http URL. Send one like https://example.com/told.")
     if parts.username is not None or parts.password is not None:
         raise _invalid("it has a user or a password in it. Messages are signed: check the signature instead.")
-    if ":" in host or _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
-        raise _invalid("it names an address. Send a URL with a name that anyone on the Internet can look up.")
+    if not is_host_name(host):
+        raise _invalid("its host is no name. Send a URL with a name that anyone on the Internet can look up.")
 
 
 def message(job: JobView, image_url: str | None) -> bytes:

@@ -47,6 +47,12 @@ def caller_address(peer: str | None, forwarded: Iterable[str], trusted: Networks
     return str(found)
 
 
+def is_trusted(peer: str | None, trusted: Networks) -> bool:
+    """Whether the peer of a connection is a proxy that is believed."""
+    address = _address(peer)
+    return address is not None and _is_in(address, trusted)
+
+
 def _address(text: str | None) -> IPv4Address | IPv6Address | None:
     """Return an IP address, one of IPv4 in IPv6's clothes as what it is; None: it is none."""
     try:

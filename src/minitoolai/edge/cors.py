@@ -19,14 +19,15 @@ _METHODS = b"GET, HEAD, POST, DELETE"
 #: Headers that a page may send, those with a prefix below aside.
 _REQUEST_HEADERS = frozenset(
     {
-        "authorization", "content-type", "idempotency-key", "openai-organization", "openai-project", "traceparent",
-        "tracestate", "user-agent", "x-api-key", "x-max-cost", "x-request-id",
+        "authorization", "content-type", "idempotency-key", "if-none-match", "if-range", "openai-organization",
+        "openai-project", "range", "traceparent", "tracestate", "user-agent", "x-api-key", "x-max-cost", "x-request-id",
     }
 )  # fmt: skip
 #: What SDKs add: OpenAI's and Anthropic's.
 _REQUEST_PREFIXES = ("anthropic-", "x-stainless-")
 #: Headers of replies that a page may read.
 EXPOSED = (
+    "accept-ranges", "content-range", "etag",
     "request-id", "x-request-id", "x-minitoolai-cost", "x-minitoolai-balance", "x-minitoolai-ignored", "x-minitoolai-next",
     "x-minitoolai-replayed",
     "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-requests",
@@ -44,26 +45,35 @@ _VARY = (b"vary", b"Origin")
 
 
 class Cors:
-    """Stands before the application where `[server] cors_origins` is set."""
+    """Stands before the application."""
 
-    def __init__(self, application: Asgi, origins: Collection[str]) -> None:
+    def __init__(self, application: Asgi, origins: Collection[str], open_paths: Collection[str] = ()) -> None:
+        """`origins`: whose pages may ask (`[server] cors_origins`). `open_paths`: where any page may, whatever is set:
+        what signatures stand for, not keys. Each stands for everything below it, and ends in a slash."""
         self._application = application
-        self._any = ANY in origins
+        self._anywhere = ANY in origins
         self._origins = frozenset(origin.encode() for origin in origins)
+        self._open_paths = tuple(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
         if scope["type"] != "http" or scope["path"] in _NEVER:
             await self._application(scope, receive, send)
             return
+        to_any = self._anywhere or f"{scope['path']}/".startswith(self._open_paths)
+        if not to_any and not self._origins:
+            await self._application(scope, receive, send)
+            return
         asked = {name: value for name, value in scope["headers"] if name in (b"origin", *_PREFLIGHT)}
-        allowed = self._allowed(asked.get(b"origin"))
+        allowed = self._allowed(asked.get(b"origin"), to_any)
+        # That a reply depends on the origin, caches are told even where there is none.
+        vary = [] if to_any else [_VARY]
         if allowed is not None and scope["method"] == "OPTIONS" and _PREFLIGHT[0] in asked:
             wanted = asked.get(_PREFLIGHT[1], b"").decode("latin-1")
-            await send({"type": "http.response.start", "status": 204, "headers": self._preflight(allowed, wanted)})
+            await send({"type": "http.response.start", "status": 204, "headers": [*_preflight(allowed, wanted), *vary]})
             await send({"type": "http.response.body", "body": b""})
             return
-        added = self._headers(allowed)
+        added = vary if allowed is None else [(b"access-control-allow-origin", allowed), _EXPOSE, *vary]
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -72,30 +82,23 @@ class Cors:
 
         await self._application(scope, receive, send_with_headers)
 
-    def _allowed(self, origin: bytes | None) -> bytes | None:
+    def _allowed(self, origin: bytes | None, to_any: bool) -> bytes | None:
         """Return what a page of `origin` is told that it may; None: nothing."""
-        if origin is None:
-            return None
-        if self._any:
-            return ANY.encode()
+        if to_any:
+            return ANY.encode()  # without an origin too: what was fetched for no page, a browser may later show to one
         return origin if origin in self._origins else None
-
-    def _headers(self, allowed: bytes | None) -> Headers:
-        """Return what a reply carries; that it depends on the origin, caches are told even where there is none."""
-        vary = [] if self._any else [_VARY]
-        return vary if allowed is None else [(b"access-control-allow-origin", allowed), _EXPOSE, *vary]
-
-    def _preflight(self, allowed: bytes, wanted: str) -> Headers:
-        return [
-            (b"access-control-allow-origin", allowed),
-            (b"access-control-allow-methods", _METHODS),
-            (b"access-control-allow-headers", ", ".join(_allowed_headers(wanted)).encode()),
-            (b"access-control-max-age", b"%d" % MAX_AGE_S),
-            *([] if self._any else [_VARY]),
-        ]
 
 
 _PREFLIGHT = (b"access-control-request-method", b"access-control-request-headers")
+
+
+def _preflight(allowed: bytes, wanted: str) -> Headers:
+    return [
+        (b"access-control-allow-origin", allowed),
+        (b"access-control-allow-methods", _METHODS),
+        (b"access-control-allow-headers", ", ".join(_allowed_headers(wanted)).encode()),
+        (b"access-control-max-age", b"%d" % MAX_AGE_S),
+    ]
 
 
 def _allowed_headers(wanted: str) -> list[str]:

@@ -15,6 +15,7 @@ from minitoolai.core.ledger import Rates
 from minitoolai.core.records import CallFacts
 from minitoolai.core.sse import KEEP_ALIVE
 from minitoolai.edge.addresses import Networks, caller_address
+from minitoolai.edge.base_url import base_url
 from minitoolai.edge.statuses import error_body, error_headers, rate_headers, status_of
 from minitoolai.services.access import Access
 from minitoolai.services.metering import new_call_id
@@ -95,6 +96,11 @@ class Exchange:
             return str(client[0])  # nobody is believed, and there is nothing to unfold
         lines = (value.decode("latin-1") for name, value in self.scope["headers"] if name == b"x-forwarded-for")
         return caller_address(client[0] if client else None, lines, self._trusted_proxies)
+
+    @property
+    def base_url(self) -> str:
+        """Where the caller found this server, as "https://ai.example.com"."""
+        return base_url(self.scope, self._trusted_proxies)
 
     def header(self, name: bytes) -> str | None:
         """Return the first header called `name` (lower case), or None."""

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import aiohttp
 import msgspec
 
-from minitoolai.core.catalog import Model
+from minitoolai.core.catalog import Model, TokenModel
 from minitoolai.core.errors import (
     ContextLengthExceeded,
     EngineLacksModel,
@@ -150,7 +150,8 @@ class OpenAIUpstream:
         if status in (401, 403):
             log.error("engine %s refuses its own credentials: check api_key_env", self.name)
             raise UpstreamError(model=model.id)
-        if code == "context_length_exceeded" or error.get("type") == "exceed_context_size_error":
+        too_long = code == "context_length_exceeded" or error.get("type") == "exceed_context_size_error"
+        if too_long and isinstance(model, TokenModel):
             raise _too_long(model, _count(error.get("n_prompt_tokens")), model.context_tokens)
         if found := _TOO_LARGE.search(str(error.get("message"))):
             raise _too_long(model, found[1], int(found[2]))

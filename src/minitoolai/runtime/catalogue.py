@@ -10,9 +10,11 @@ import minitoolai
 from minitoolai.core.catalog import (
     EMBEDDING_MODELS,
     SEED_CHAT_MODELS,
+    SEED_PICTURE_MODELS,
     ChatModel,
     EmbeddingModel,
     Model,
+    PictureModel,
     Route,
     by_id,
     served_by,
@@ -22,9 +24,11 @@ from minitoolai.core.inner_errors import ConfigInvalid, InvalidAmount
 from minitoolai.core.money import MAX_PRICE_NUSD, format_usd, parse_usd
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.runtime.settings import (
+    EngineSettings,
     LlamaEngineSettings,
     ModelRoute,
     ModelSettings,
+    OnnxEngineSettings,
     OpenAIEngineSettings,
     Settings,
     TierSettings,
@@ -32,11 +36,16 @@ from minitoolai.runtime.settings import (
 from minitoolai.runtime.vision import DEFAULT_IMAGE_TOKENS, with_sight
 
 STARTER = "starter"
+STARTER_PICTURES = "starter-pictures"
 #: What the starter calls itself in replies.
 STARTER_ALIAS = "minitoolai-starter"
 #: Tokens of prompt and answer together that the starter was trained for.
 STARTER_CONTEXT_TOKENS = 2048
-STARTER_MODEL = Path(minitoolai.__file__).parent / "children" / "models" / "starter-chat.gguf"
+_MODELS = Path(minitoolai.__file__).parent / "children" / "models"
+STARTER_MODEL = _MODELS / "starter-chat.gguf"
+STARTER_PICTURE_MODEL = _MODELS / "starter-picture"
+#: Pixels of a side that it was trained for.
+STARTER_NATIVE_SIZE = 256
 OPENAI_URL = "https://api.openai.com/v1"
 #: For a model that the operator adds without saying: what most models of today can do at least.
 DEFAULT_CONTEXT_TOKENS = 128_000
@@ -44,15 +53,22 @@ DEFAULT_COMPLETION_TOKENS = 16_384
 #: Of one text, for an embedding model: what OpenAI's and most of today's read.
 DEFAULT_TEXT_TOKENS = 8192
 
-EngineSettings = OpenAIEngineSettings | LlamaEngineSettings
-
 #: Settings that only one kind of model has, and all settings as they are when nothing is set.
 _OF_CHAT = (
     "output_usd_per_1m", "cached_input_usd_per_1m", "service_tiers", "web_search_usd_per_call",
     "max_completion_tokens", "vision", "image_tokens",
 )  # fmt: skip
 _OF_EMBEDDING = ("dimensions",)
+_OF_TOKENS = ("input_usd_per_1m", "context_tokens")
+_OF_IMAGE = ("usd_per_image", "native_size", "sizes")
+_NOT_OF = {
+    "chat": (*_OF_EMBEDDING, *_OF_IMAGE),
+    "embedding": (*_OF_CHAT, *_OF_IMAGE),
+    "image": (*_OF_CHAT, *_OF_EMBEDDING, *_OF_TOKENS),
+}
 _UNCHANGED = ModelSettings()
+#: Which starter stands in for which kind of model.
+_STARTERS = {"chat": STARTER, "image": STARTER_PICTURES}
 
 
 def sandbox_is_on(settings: Settings, environment: Mapping[str, str]) -> bool:
@@ -69,45 +85,82 @@ def engines_of(settings: Settings, environment: Mapping[str, str]) -> dict[str, 
         engines["openai"] = OpenAIEngineSettings(base_url=OPENAI_URL, api_key_env="OPENAI_API_KEY")
     if sandbox_is_on(settings, environment):
         engines[STARTER] = LlamaEngineSettings(model_path=str(STARTER_MODEL), context_tokens=STARTER_CONTEXT_TOKENS)
+        engines[STARTER_PICTURES] = OnnxEngineSettings(model_path=str(STARTER_PICTURE_MODEL))
     return engines
 
 
 def models_of(settings: Settings, environment: Mapping[str, str]) -> list[Model]:
     """Return the catalogue: the built-in models and the operator's over them. Raises `ConfigInvalid`."""
-    models: dict[str, Model] = {**by_id(SEED_CHAT_MODELS), **by_id(EMBEDDING_MODELS)}
+    models: dict[str, Model] = {
+        **by_id(SEED_CHAT_MODELS),
+        **by_id(EMBEDDING_MODELS),
+        **by_id(SEED_PICTURE_MODELS),
+    }
     for name, differs in settings.models.items():
         models[name] = _model(name, models.get(name), differs, settings.engines)
     listed = list(models.values())
     if sandbox_is_on(settings, environment):
-        return [_as_starter(model) for model in served_by(listed, STARTER, starter=True)]
+        return [_as_starter(model) for model in served_by(listed, _STARTERS, starter=True)]
     if not settings.engines and environment.get("OPENAI_API_KEY"):
-        return list(served_by(listed, "openai"))
+        return list(served_by(listed, {"chat": "openai", "embedding": "openai"}))
     return listed
 
 
 def _model(name: str, base: Model | None, differs: ModelSettings, engines: Mapping[str, EngineSettings]) -> Model:
-    own = None if base is None else "embedding" if isinstance(base, EmbeddingModel) else "chat"
+    own = None if base is None else base.kind
     if own is not None and differs.kind not in (None, own):
         raise ConfigInvalid(source=f'models."{name}".kind', why=f"is '{own}' in the catalogue; give another name")
-    embeds = (own or differs.kind) == "embedding"
-    _check_kind(name, differs, engines, embeds=embeds)
-    if embeds:
+    kind = own or differs.kind or "chat"
+    _check_kind(name, differs, engines, kind)
+    if kind == "image":
+        return _picture_model(name, base if isinstance(base, PictureModel) else None, differs)
+    if kind == "embedding":
         return _embedding_model(name, base if isinstance(base, EmbeddingModel) else None, differs)
     return with_sight(_chat_model(name, base if isinstance(base, ChatModel) else None, differs), differs, engines)
 
 
-def _check_kind(name: str, differs: ModelSettings, engines: Mapping[str, EngineSettings], *, embeds: bool) -> None:
-    """Refuse settings and engines of the other kind of model."""
-    others = _OF_CHAT if embeds else _OF_EMBEDDING
-    given = [setting for setting in others if getattr(differs, setting) != getattr(_UNCHANGED, setting)]
+def _check_kind(name: str, differs: ModelSettings, engines: Mapping[str, EngineSettings], kind: str) -> None:
+    """Refuse settings and engines of the other kinds of model."""
+    given = [setting for setting in _NOT_OF[kind] if getattr(differs, setting) != getattr(_UNCHANGED, setting)]
     if given:
-        kind = "an embedding" if embeds else "a chat"
-        raise ConfigInvalid(source=f'models."{name}".{given[0]}', why=f"is nothing that {kind} model has; remove it")
+        article = "a" if kind == "chat" else "an"
+        raise ConfigInvalid(
+            source=f'models."{name}".{given[0]}', why=f"is nothing that {article} {kind} model has; remove it"
+        )
     named = [differs.engine, *(each if isinstance(each, str) else each.name for each in differs.engines)]
     for engine in (engines.get(each) for each in named if each is not None):
-        if isinstance(engine, LlamaEngineSettings) and engine.embeddings != embeds:
-            why = "embeds: its llama engine needs embeddings = true" if embeds else "chats, and its llama engine embeds"
+        if why := _unfit(engine, kind):
             raise ConfigInvalid(source=f'models."{name}"', why=why)
+
+
+def _unfit(engine: EngineSettings | None, kind: str) -> str | None:
+    """Return why an engine cannot serve a model of that kind; None: it may."""
+    if isinstance(engine, OnnxEngineSettings):
+        return None if kind == "image" else 'is no image model, and its onnx engine draws: set kind = "image"'
+    if not isinstance(engine, LlamaEngineSettings):
+        return None
+    if kind == "image":
+        return "draws, and its llama engine does not: give it an onnx or openai engine"
+    if engine.embeddings == (kind == "embedding"):
+        return None
+    return "chats, and its llama engine embeds" if engine.embeddings else "embeds: its llama engine needs embeddings = true"
+
+
+def _picture_model(name: str, base: PictureModel | None, differs: ModelSettings) -> PictureModel:
+    if base is None and differs.usd_per_image is None:
+        raise ConfigInvalid(source=f'models."{name}"', why="an image model that is not in the catalogue needs usd_per_image")
+    first, others, weight = _routes(name, differs)
+    return PictureModel(
+        id=name,
+        image_nusd=_price(name, differs.usd_per_image, base.image_nusd if base else 0),
+        native_size=differs.native_size,
+        sizes=differs.sizes,
+        engine=first.engine if first else None,
+        upstream=first.upstream if first else None,
+        others=others,
+        weight=weight,
+        aliases=differs.aliases or (base.aliases if base else ()),
+    )
 
 
 def _embedding_model(name: str, base: EmbeddingModel | None, differs: ModelSettings) -> EmbeddingModel:
@@ -222,6 +275,8 @@ def _price(name: str, text: str | None, default: int) -> int:
 
 
 def _as_starter(model: Model) -> Model:
+    if isinstance(model, PictureModel) and model.starter:
+        return replace(model, upstream=STARTER_ALIAS, native_size=STARTER_NATIVE_SIZE)
     if not isinstance(model, ChatModel) or not model.starter:
         return model
     return replace(

@@ -1,4 +1,5 @@
-"""How each kind of child is started (gateways, llama.cpp, pictures), and what is known of the engines meanwhile."""
+"""How each kind of child is started (gateways, llama.cpp, callers' pictures; those that draw: `picture_children`), and what
+is known of the engines meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from minitoolai.runtime.settings import LlamaEngineSettings
 
 #: Beyond its drain a gateway settles its last calls (`gateway.SETTLE_TIMEOUT_S`) and cuts what hangs.
 _GATEWAY_MARGIN_S = 15.0
-_LOOK_S = 0.01
+#: Between two looks whether a child said that it is ready.
+LOOK_S = 0.01
 
 log = logging.getLogger("minitoolai.children")
 
@@ -45,11 +47,11 @@ class EngineStates:
 
 def gateway_spec(number: int, boot: GatewayBoot, drain_timeout_s: float) -> ChildSpec:
     """Return how gateway `number` is started."""
-    listening = _Said("ready", json_log=boot.json_log)
+    listening = Said("ready", json_log=boot.json_log)
     return ChildSpec(
         name=f"gateway-{number}",
         command=[sys.executable, "-m", "minitoolai.runtime.gateway"],
-        env=_environment(),
+        env=child_environment(),
         pass_fds=[boot.listen_fd],
         boot=msgspec.json.encode(boot) + b"\n",
         stop_timeout_s=drain_timeout_s + _GATEWAY_MARGIN_S,
@@ -96,12 +98,12 @@ def llama_spec(name: str, engine: LlamaEngineSettings, socket: Path, states: Eng
 
     async def ready(is_alive: IsAlive) -> None:
         while is_alive() and not loaded.is_set():
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(LOOK_S)
 
     return ChildSpec(
         name=f"llama-{name}",
         command=[sys.executable, "-m", "minitoolai.children.llama"],
-        env=_environment(),
+        env=child_environment(),
         boot=json.dumps(document).encode() + b"\n",
         essential=False,
         before_start=reset,
@@ -124,12 +126,12 @@ def pictures_spec(socket: Path) -> ChildSpec:
 
     async def ready(is_alive: IsAlive) -> None:
         while is_alive() and not listening.is_set():
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(LOOK_S)
 
     return ChildSpec(
         name="pictures",
         command=[sys.executable, "-m", "minitoolai.children.pictures"],
-        env=_environment(),
+        env=child_environment(),
         boot=json.dumps({"socket": str(socket)}).encode() + b"\n",
         essential=False,
         before_start=listening.clear,
@@ -138,7 +140,7 @@ def pictures_spec(socket: Path) -> ChildSpec:
     )
 
 
-class _Said:
+class Said:
     """Waits for a child's word on standard output; its other lines go to the log.
 
     They are formatted by the child's own logging; with `json_log` those that are not, as the interpreter's last words,
@@ -163,10 +165,10 @@ class _Said:
 
     async def wait(self, is_alive: IsAlive) -> None:
         while is_alive() and not self._said.is_set():
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(LOOK_S)
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Return what a child needs of our environment: no secret travels this way."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE")
     return {name: os.environ[name] for name in kept if name in os.environ}

@@ -15,12 +15,15 @@ from minitoolai.core.inner_errors import ConfigInvalid
 from minitoolai.edge.addresses import parse_networks
 from minitoolai.runtime.settings import (
     DatabaseSettings,
+    JobsSettings,
     LlamaEngineSettings,
     LogSettings,
     ModelSettings,
+    OnnxEngineSettings,
     OpenAIEngineSettings,
     ServerSettings,
     Settings,
+    StorageSettings,
     TelemetrySettings,
     known_keys,
 )
@@ -31,9 +34,16 @@ _PREFIX = "MINITOOLAI_"
 #: Variables with the prefix that are not settings: they are read by commands.
 _NOT_SETTINGS = frozenset({"MINITOOLAI_DATA_DIR", "MINITOOLAI_API_KEY", "MINITOOLAI_CONFIG"})
 #: Ends the names of settings that hold an amount: exact text, never a binary fraction.
-_PRICE = ("_usd_per_1m", "_usd_per_call")
-_ENGINES = {"openai": OpenAIEngineSettings, "llama": LlamaEngineSettings}
-_SECTIONS = {"server": ServerSettings, "database": DatabaseSettings, "log": LogSettings, "telemetry": TelemetrySettings}
+_PRICE = ("_usd_per_1m", "_usd_per_call", "usd_per_image")
+_ENGINES = {"openai": OpenAIEngineSettings, "llama": LlamaEngineSettings, "onnx": OnnxEngineSettings}
+_SECTIONS = {
+    "server": ServerSettings,
+    "database": DatabaseSettings,
+    "storage": StorageSettings,
+    "jobs": JobsSettings,
+    "log": LogSettings,
+    "telemetry": TelemetrySettings,
+}
 #: Settings under the names that other programs give them.
 _KNOWN_ELSEWHERE = {"DATABASE_URL": ("database", "url"), "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otlp_endpoint")}
 #: As browsers write it: no path, no slash at the end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,11 +15,11 @@ from minitoolai.engines.openai_embeddings import OpenAIEmbeddings
 from minitoolai.engines.openai_upstream import OpenAIUpstream, UpstreamSettings
 from minitoolai.runtime.boot import GatewayBoot
 from minitoolai.runtime.catalogue import STARTER
-from minitoolai.runtime.settings import LlamaEngineSettings
+from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSettings
 from minitoolai.services.ports import ChatEngine, EmbeddingEngine
 
 #: Settings of an engine that are not the upstream's.
-_NOT_THE_UPSTREAMS = frozenset({"api_key_env", "breaker_failures"})
+_NOT_THE_UPSTREAMS = frozenset({"api_key_env", "breaker_failures", "parallel_images"})
 
 
 @dataclass
@@ -60,8 +61,13 @@ def build_engines(boot: GatewayBoot) -> Engines:
     for name, settings in boot.engines.items():
         if isinstance(settings, LlamaEngineSettings):
             engines.add_child(name, settings, boot.sockets[name])
-            continue
-        chosen = {key: value for key, value in msgspec.structs.asdict(settings).items() if key not in _NOT_THE_UPSTREAMS}
-        upstream = UpstreamSettings(**chosen, api_key=boot.environment.get(settings.api_key_env or ""))
-        engines.add_upstream(name, upstream, failures=settings.breaker_failures)
+        if not isinstance(settings, OpenAIEngineSettings):
+            continue  # pictures are drawn by workers
+        engines.add_upstream(name, upstream_settings(settings, boot.environment), failures=settings.breaker_failures)
     return engines
+
+
+def upstream_settings(settings: OpenAIEngineSettings, environment: Mapping[str, str]) -> UpstreamSettings:
+    """Return how an upstream is reached; its key is in `environment`."""
+    chosen = {key: value for key, value in msgspec.structs.asdict(settings).items() if key not in _NOT_THE_UPSTREAMS}
+    return UpstreamSettings(**chosen, api_key=environment.get(settings.api_key_env or ""))

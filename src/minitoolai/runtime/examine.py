@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import asyncpg
@@ -18,9 +19,12 @@ import asyncpg
 from minitoolai.children import cpu
 from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.inner_errors import ConfigInvalid
+from minitoolai.core.picture_errors import StorageUnavailable
 from minitoolai.runtime.catalogue import engines_of, models_of, sandbox_is_on
+from minitoolai.runtime.picture_children import drawing_engines
 from minitoolai.runtime.postgres import Binaries, DatabaseStartFailed, running_url
-from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSettings, Settings
+from minitoolai.runtime.settings import LlamaEngineSettings, OnnxEngineSettings, OpenAIEngineSettings, Settings
+from minitoolai.storage.blobs import DEFAULT_FOLDER, open_blobs
 from minitoolai.storage.database import connect
 from minitoolai.storage.migrate import migrations, schema_version
 
@@ -29,6 +33,8 @@ LEAST_DISK_BYTES = 2 * 1024**3
 #: PostgreSQL's release 15 has all that the migrations use.
 LEAST_POSTGRES = 15
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
+#: Asked of a store to see whether it answers: no picture has this name.
+_NO_FILE = "pictures/none"
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -48,9 +54,13 @@ async def examine(settings: Settings, environment: Mapping[str, str], data_dir: 
     findings = [_python(), _cpu(), _disk(data_dir), _port(settings, data_dir)]
     findings.append(await _database(settings, data_dir))
     findings.append(_catalogue(settings, environment))
+    findings.append(_pictures(settings, environment))
+    findings.append(await _files(settings, environment, data_dir))
     for name, engine in engines_of(settings, environment).items():
         if isinstance(engine, LlamaEngineSettings):
             findings.append(_llama(name, engine))
+        elif isinstance(engine, OnnxEngineSettings):
+            findings.append(_onnx(name, engine))
         else:
             findings.append(await _upstream(name, engine, environment))
     return findings
@@ -138,12 +148,50 @@ def _catalogue(settings: Settings, environment: Mapping[str, str]) -> Finding:
         return Finding(
             "models",
             "warn",
-            f"sandbox: {len(served)} models, all answered by the small starter model",
+            f"sandbox: {len(served)} models, all answered by the small starter models",
             "Set OPENAI_API_KEY and restart, or add an engine to minitoolai.toml.",
         )
     if not served:
         return Finding("models", "fail", "no model has an engine", 'Add engine = "…" to a [models."…"] table.')
     return Finding("models", "ok", f"{len(served)} of {len(models)} models have an engine")
+
+
+def _pictures(settings: Settings, environment: Mapping[str, str]) -> Finding:
+    try:
+        engines = drawing_engines(models_of(settings, environment), engines_of(settings, environment))
+    except ConfigInvalid:
+        return Finding("pictures", "warn", "the settings are wrong, see above")
+    workers = settings.jobs.workers
+    if not engines:
+        remedy = 'Add engine = "…" to a [models."…"] table of kind image, where pictures are wanted.'
+        return Finding("pictures", "ok", "no picture model has an engine: none is drawn", remedy)
+    if not workers:
+        remedy = "Run `minitoolai worker` on the machine that is to draw, or set [jobs] workers."
+        return Finding("pictures", "warn", f"no worker starts here: jobs for {', '.join(engines)} wait for others", remedy)
+    text = f"{workers} worker{'s' if workers > 1 else ''} beside the server, drawing with {', '.join(engines)}"
+    return Finding("pictures", "ok", text)
+
+
+async def _files(settings: Settings, environment: Mapping[str, str], data_dir: Path) -> Finding:
+    url = settings.storage.url
+    if url is None:
+        return Finding("files", "ok", f"pictures are kept in {data_dir / DEFAULT_FOLDER}")
+    if _is_to_be_made(url):
+        return Finding("files", "ok", f"{url} is not there yet; the server makes it")
+    try:
+        await open_blobs(url, data_dir, environment).size(_NO_FILE)
+    except ConfigInvalid as error:
+        return Finding("files", "fail", str(error), "Correct [storage] url.")
+    except StorageUnavailable:
+        why = f"the store {url} does not answer, or refuses the key"
+        return Finding("files", "fail", why, "Check [storage] url, the store's variables and the network.")
+    return Finding("files", "ok", f"pictures are kept in {url}")
+
+
+def _is_to_be_made(url: str) -> bool:
+    """Whether a store is a folder that is not there: to open it would make it."""
+    parts = urlsplit(url)
+    return parts.scheme == "file" and not Path(unquote(parts.path)).is_dir()
 
 
 def _llama(name: str, engine: LlamaEngineSettings) -> Finding:
@@ -157,6 +205,17 @@ def _llama(name: str, engine: LlamaEngineSettings) -> Finding:
     if not Path(engine.mmproj_path).is_file():
         return Finding(subject, "fail", f"there is no file {engine.mmproj_path}", "Correct mmproj_path.")
     return Finding(subject, "ok", f"llama.cpp, {engine.model_path}, with sight by {engine.mmproj_path}")
+
+
+def _onnx(name: str, engine: OnnxEngineSettings) -> Finding:
+    subject = f"engine {name}"
+    missing = next((module for module in ("onnxruntime", "tokenizers", "numpy") if find_spec(module) is None), None)
+    if missing is not None:
+        return Finding(subject, "fail", f"{missing} is not installed", "pip install 'minitoolai[onnx]'")
+    if not (Path(engine.model_path) / "model_index.json").is_file():
+        why = f"there is no model_index.json in {engine.model_path}"
+        return Finding(subject, "fail", why, "Correct model_path: the folder that an export to ONNX wrote.")
+    return Finding(subject, "ok", f"onnxruntime, {engine.model_path}")
 
 
 async def _upstream(name: str, engine: OpenAIEngineSettings, environment: Mapping[str, str]) -> Finding:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import socket
 import sys
@@ -23,6 +22,7 @@ import uvloop
 from minitoolai.core.errors import Draining, MiniToolError
 from minitoolai.edge.protocol import LimitedProtocol
 from minitoolai.runtime.boot import GatewayBoot
+from minitoolai.runtime.lifeline import read_boot, watch_lifeline
 from minitoolai.runtime.telemetry import start_logging
 from minitoolai.runtime.wiring import Gateway, build_gateway
 
@@ -89,6 +89,7 @@ def _stop_on_signals(gateway: Gateway, server: uvicorn.Server, drain_timeout_s: 
             cut()
             return
         gateway.application.draining = True
+        gateway.drawn.news.wake()  # who waits for a job is told how it stands
         server.should_exit = True
         loop.call_later(drain_timeout_s, cut)
 
@@ -96,24 +97,13 @@ def _stop_on_signals(gateway: Gateway, server: uvicorn.Server, drain_timeout_s: 
         loop.add_signal_handler(number, stop)
 
 
-def _watch_lifeline(loop: asyncio.AbstractEventLoop) -> None:
-    """End at once when standard input does: nobody is left to restart what we would leave behind."""
-
-    def readable() -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
-            os._exit(1)
-
-    loop.add_reader(sys.stdin.fileno(), readable)
-
-
 def main() -> None:
     """Boot and serve. Exit status 0 when every call was settled."""
-    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lifeline:
-        boot = msgspec.json.decode(lifeline.readline(), type=GatewayBoot)
+    boot = msgspec.json.decode(read_boot(), type=GatewayBoot)
     start_logging(json=boot.json_log)
 
     async def boot_and_run() -> bool:
-        _watch_lifeline(asyncio.get_running_loop())
+        watch_lifeline(asyncio.get_running_loop())
         return await run(boot)
 
     try:

@@ -1,4 +1,4 @@
-"""What `/readyz` says: the database, and each engine as far as this machine knows."""
+"""What `/readyz` says: the database, and each engine and worker as far as this machine knows."""
 
 from __future__ import annotations
 
@@ -23,21 +23,29 @@ class Readiness:
         self._boot = boot
 
     async def __call__(self) -> dict[str, Any]:
-        """Return `{"ready", "database", "engines"}`; an engine that loads does not make the server unready."""
+        """Return `{"ready", "database", "engines", "workers"}`; an engine or worker that loads does not make the server
+        unready."""
         database = "ok"
         try:
             async with asyncio.timeout(_PATIENCE_S), self._database.connection() as connection:
                 await connection.execute("SELECT 1")
         except (DatabaseUnavailable, TimeoutError):
             database = "unavailable"
-        return {"ready": database == "ok", "database": database, "engines": self._engines()}
+        workers = _noted(self._boot.workers_file)
+        return {"ready": database == "ok", "database": database, "engines": self._engines(), "workers": workers}
 
     def _engines(self) -> dict[str, Any]:
-        try:
-            children = json.loads(Path(self._boot.state_file).read_text())
-        except (OSError, ValueError):
-            children = {}
+        children = _noted(self._boot.state_file)
         return {
-            name: children.get(name, {"state": "starting"}) if name in self._boot.sockets else {"state": "configured"}
+            name: children.get(name, {"state": "starting" if name in self._boot.sockets else "configured"})
             for name in self._boot.engines
         }
+
+
+def _noted(file: str) -> dict[str, Any]:
+    """Return what the supervisor noted in a file; {} where it noted nothing."""
+    try:
+        noted: dict[str, Any] = json.loads(Path(file).read_text())
+    except (OSError, ValueError):
+        return {}
+    return noted

@@ -33,6 +33,20 @@ async def check_secret(database: Database, settings: Settings, environment: Mapp
     return secret
 
 
+async def known_secret(database: Database, settings: Settings, environment: Mapping[str, str], data_dir: Path) -> bytes:
+    """Return the secret of a server that is there already: as `check_secret`, but none is made.
+
+    Raises `ConfigInvalid`, also where there is none, and `SecretMismatch`.
+    """
+    file = data_dir / _FILE
+    if settings.server.secret_env is None and not file.exists():
+        why = (
+            f"the server's secret is not here: name a variable that holds it, or copy the server's file '{_FILE}' to {file}"
+        )
+        raise ConfigInvalid(source="server.secret_env", why=why)
+    return await check_secret(database, settings, environment, data_dir)
+
+
 def _read(settings: Settings, environment: Mapping[str, str], data_dir: Path) -> tuple[bytes, str]:
     name = settings.server.secret_env
     if name is not None:

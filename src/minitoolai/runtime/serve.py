@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
-import shutil
 import socket
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,22 +14,23 @@ import msgspec
 
 from minitoolai.core.inner_errors import ConfigInvalid, OperatorError
 from minitoolai.runtime.boot import GatewayBoot
-from minitoolai.runtime.catalogue import EngineSettings, engines_of, models_of, sandbox_is_on
+from minitoolai.runtime.catalogue import engines_of, models_of, sandbox_is_on
 from minitoolai.runtime.child import ChildFailed, Stopping
 from minitoolai.runtime.children import EngineStates, gateway_spec, llama_spec, pictures_spec
 from minitoolai.runtime.first_start import FirstStart, first_start
+from minitoolai.runtime.picture_children import Drawing, drawing_engines, worker_boot
 from minitoolai.runtime.postgres import EmbeddedPostgres
+from minitoolai.runtime.run_folder import run_folder
 from minitoolai.runtime.secret import check_secret
-from minitoolai.runtime.settings import LlamaEngineSettings, OpenAIEngineSettings, Settings
+from minitoolai.runtime.settings import EngineSettings, LlamaEngineSettings, Settings
 from minitoolai.runtime.supervisor import Supervisor
 from minitoolai.runtime.traces import check_traces
+from minitoolai.runtime.variables import gateway_variables
 from minitoolai.runtime.vision import pictures_are_inlined
+from minitoolai.storage.blobs import open_blobs
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import migrate
 from minitoolai.storage.seal import derive_key
-
-#: A Unix socket's whole path has at most 103 bytes (macOS); process id and name here take up to 23.
-MAX_FOLDER_BYTES = 80
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +59,7 @@ async def serve(options: ServeOptions) -> None:
     models_of(settings, options.environment)  # a catalogue that is wrong is refused before anything starts
     check_traces(settings.telemetry.otlp_endpoint)
     options.data_dir.mkdir(parents=True, exist_ok=True)
+    open_blobs(settings.storage.url, options.data_dir, options.environment)  # so is a place for files that cannot be
     with contextlib.suppress(Stopping):
         async with Supervisor() as supervisor:
             listener = bind(settings.server.host, settings.server.port)
@@ -83,31 +82,53 @@ async def _run(options: ServeOptions, supervisor: Supervisor, listener: socket.s
             first = await first_start(database, options.data_dir, sandbox=sandbox)
         finally:
             await database.close()
-        with _run_folder(options.data_dir) as folder:
-            engines = engines_of(options.settings, options.environment)
-            states = EngineStates(folder / "engines.json")
-            sockets = await _start_engines(supervisor, engines, states, folder)
-            pictures = folder / "pictures.sock"
-            if pictures_are_inlined(models_of(options.settings, options.environment), engines):
-                await supervisor.start(pictures_spec(pictures))
-            boot = GatewayBoot(
-                settings=options.settings,
-                engines=engines,
-                sockets=sockets,
-                pictures_socket=str(pictures),
-                environment=_named_variables(options.settings, engines, options.environment),
-                database_url=url,
-                replay_key=derive_key(secret, "replays").hex(),
-                listen_fd=listener.fileno(),
-                state_file=str(states.file),
-                json_log=options.json_log,
-            )
-            for number in range(options.settings.server.workers):
-                own = msgspec.structs.replace(boot, metrics_file=str(folder / f"gateway-{number}.metrics"))
-                spec = gateway_spec(number, own, options.settings.server.drain_timeout_s)
-                await supervisor.start(spec)
+        with run_folder(options.data_dir) as folder:
+            await _bring_up(options, supervisor, listener, folder, url, secret)
             _announce(options, listener, first, sandbox=sandbox)
             await supervisor.run_until_stopped()
+
+
+async def _bring_up(
+    options: ServeOptions, supervisor: Supervisor, listener: socket.socket, folder: Path, url: str, secret: bytes
+) -> None:
+    """Start engines, gateways and workers on a migrated database; returns when calls are answered."""
+    settings = options.settings
+    engines = engines_of(settings, options.environment)
+    models = models_of(settings, options.environment)
+    drawers = drawing_engines(models, engines)
+    states = EngineStates(folder / "engines.json")
+    drawing = Drawing(drawers, settings.jobs.workers, states, folder)
+    for_workers = worker_boot(
+        settings, drawers, options.environment, database_url=url, secret=secret, data_dir=options.data_dir,
+        json_log=options.json_log,
+    )  # fmt: skip
+    sockets = await _start_engines(supervisor, engines, states, folder)
+    pictures = folder / "pictures.sock"
+    if pictures_are_inlined(models, engines):
+        await supervisor.start(pictures_spec(pictures))
+    await drawing.start_children(supervisor)
+    boot = GatewayBoot(
+        settings=settings,
+        engines=engines,
+        sockets=sockets,
+        pictures_socket=str(pictures),
+        environment=gateway_variables(settings, engines, options.environment),
+        database_url=url,
+        replay_key=derive_key(secret, "replays").hex(),
+        jobs_key=for_workers.jobs_key,
+        signature_key=derive_key(secret, "signatures").hex(),
+        files_key=derive_key(secret, "files").hex(),
+        webhooks_key=for_workers.webhooks_key,
+        data_dir=str(options.data_dir.absolute()),
+        listen_fd=listener.fileno(),
+        state_file=str(states.file),
+        workers_file=str(drawing.workers.file),
+        json_log=options.json_log,
+    )
+    for number in range(settings.server.workers):
+        own = msgspec.structs.replace(boot, metrics_file=str(folder / f"gateway-{number}.metrics"))
+        await supervisor.start(gateway_spec(number, own, settings.server.drain_timeout_s))
+    await drawing.start_workers(supervisor, for_workers)
 
 
 @contextlib.asynccontextmanager
@@ -160,61 +181,6 @@ def bind(host: str, port: int) -> socket.socket:
             ) from None
         raise ServeFailed(why=f"cannot listen on {host} port {port}: {error.strerror}") from None
     return listener
-
-
-def _lives(pid: str) -> bool:
-    """Whether `pid` is the number of a process."""
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@contextlib.contextmanager
-def _run_folder(data_dir: Path) -> Iterator[Path]:
-    """A folder for sockets, for this user alone: in the data folder where the path is short enough for a socket."""
-    inside = data_dir.absolute() / "run"
-    if len(os.fsencode(inside)) <= MAX_FOLDER_BYTES:
-        inside.mkdir(mode=0o700, exist_ok=True)
-        for left in inside.iterdir():
-            if not _lives(left.name):
-                shutil.rmtree(left, ignore_errors=True)
-        own = inside / str(os.getpid())  # two servers may share a data folder, over a database elsewhere
-        own.mkdir(mode=0o700, exist_ok=True)
-        try:
-            yield own
-        finally:
-            shutil.rmtree(own, ignore_errors=True)
-        return
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(prefix="minitoolai-", dir=base, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-def _named_variables(
-    settings: Settings, engines: Mapping[str, EngineSettings], environment: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the variables that the settings name. Raises `ConfigInvalid` when one is not set."""
-    named = [
-        (f"engines.{name}.api_key_env", engine.api_key_env, "the key of the engine")
-        for name, engine in engines.items()
-        if isinstance(engine, OpenAIEngineSettings)
-    ]
-    named.append(("server.metrics_token_env", settings.server.metrics_token_env, "a token for /metrics"))
-    named.append(("telemetry.otlp_headers_env", settings.telemetry.otlp_headers_env, "the collector's headers"))
-    found = {}
-    for source, variable, what in named:
-        if variable is None:
-            continue
-        if not environment.get(variable):
-            raise ConfigInvalid(source=source, why=f"the variable {variable} is not set; export it with {what}")
-        found[variable] = environment[variable]
-    if environment.get("OPENAI_API_KEY"):
-        found["OPENAI_API_KEY"] = environment["OPENAI_API_KEY"]
-    return found
 
 
 def _announce(options: ServeOptions, listener: socket.socket, first: FirstStart | None, *, sandbox: bool) -> None:

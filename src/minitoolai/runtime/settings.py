@@ -25,6 +25,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: Annotated[int, Meta(ge=1024, le=256 * 1024 * 1024)] = 20 * 1024 * 1024
     #: Seconds that streams may go on after SIGTERM before they are cut with an error event.
     drain_timeout_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    #: Where callers find this server, as "https://ai.example.com": links to pictures begin with it. Absent: the Host that
+    #: each request names.
+    public_url: str | None = None
     #: Networks of proxies whose `X-Forwarded-For` says where a caller is, as "10.0.0.0/8".
     trusted_proxies: tuple[str, ...] = ()
     #: Origins whose pages may call the API from a browser, as "https://chat.example.com"; `["*"]`: any.
@@ -44,6 +47,27 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     #: `postgresql://…` of a PostgreSQL 15 or later; absent: the embedded one.
     url: str | None = None
+
+
+class StorageSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[storage]`: where pictures are kept."""
+
+    #: `s3://bucket/prefix`, `gs://…`, `az://…` or `file:///folder`; absent: the folder `files` in the data folder.
+    url: str | None = None
+
+
+class JobsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[jobs]`: pictures that wait, are drawn, and are kept."""
+
+    #: Workers that `serve` starts beside the gateways; 0: none, other machines draw (`minitoolai worker`).
+    workers: Annotated[int, Meta(ge=0, le=64)] = 1
+    #: Jobs that may wait: of one account, and of all together. Further ones are refused.
+    max_waiting_per_account: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    max_waiting: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+    #: Seconds that a job may wait before it is given up and its hold released.
+    max_wait_s: Annotated[float, Meta(ge=1, le=604_800)] = 3600.0
+    #: Days that a picture and its job are kept.
+    retention_days: Annotated[float, Meta(gt=0, le=3650)] = 30.0
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +108,8 @@ class OpenAIEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_
     fetches_images: bool = True
     #: Failures in a row after which it is left alone for a while; 0: never.
     breaker_failures: Annotated[int, Meta(ge=0, le=1000)] = 5
+    #: Pictures that one worker has it draw side by side.
+    parallel_images: Annotated[int, Meta(ge=1, le=256)] = 8
 
 
 class LlamaEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="llama"):
@@ -104,6 +130,26 @@ class LlamaEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_f
     #: Seconds to the reply's headers (waiting for a free slot and reading the prompt), and for the whole call.
     first_byte_s: Seconds = 300.0
     total_s: Seconds = 1800.0
+
+
+class OnnxEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="onnx"):
+    """`[engines.NAME]` with `kind = "onnx"`: Stable Diffusion as an ONNX folder, run by onnxruntime in processes of the
+    workers."""
+
+    #: The folder, as `optimum-cli export onnx` writes it.
+    model_path: str
+    #: Threads for arithmetic; absent: as many as there are cores.
+    threads: Count | None = None
+    #: Pictures drawn side by side by one worker.
+    parallel: Annotated[int, Meta(ge=1, le=16)] = 1
+    #: onnxruntime's execution providers, the first that is there is used.
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    #: Seconds for a whole picture.
+    total_s: Seconds = 1800.0
+
+
+#: The settings of any engine.
+EngineSettings = OpenAIEngineSettings | LlamaEngineSettings | OnnxEngineSettings
 
 
 class ModelRoute(Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,7 +175,7 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`[models."NAME"]`: a new model, or what differs from the built-in catalogue."""
 
     #: What it does; absent: as in the catalogue, else `chat`.
-    kind: Literal["chat", "embedding"] | None = None
+    kind: Literal["chat", "embedding", "image"] | None = None
     #: Name of the engine that serves it.
     engine: str | None = None
     #: In place of `engine`: several, by name or as `{name, upstream, weight}`. With a weight on any the first is drawn by
@@ -138,6 +184,13 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     #: Its name at the engine; absent: the same.
     upstream: str | None = None
     aliases: tuple[str, ...] = ()
+    #: What a picture of an image model costs, in USD, as text: "0.0015".
+    usd_per_image: str | None = None
+    #: Pixels of a square picture's side that an image model of an `onnx` engine draws best: pictures are made near it in
+    #: their own aspect ratio and enlarged; absent: they are made as large as they are asked.
+    native_size: Annotated[int, Meta(ge=64, le=2048)] | None = None
+    #: Sizes that an image model draws, as "1024x1024"; absent: any.
+    sizes: tuple[Annotated[str, Meta(pattern=r"^[1-9]\d{1,3}x[1-9]\d{1,3}$")], ...] = ()
     #: Prices in USD per million tokens, as text: "0.15".
     input_usd_per_1m: str | None = None
     output_usd_per_1m: str | None = None
@@ -165,9 +218,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sandbox: Literal["auto", "on", "off"] = "auto"
     server: ServerSettings = field(default_factory=ServerSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    jobs: JobsSettings = field(default_factory=JobsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
-    engines: dict[str, OpenAIEngineSettings | LlamaEngineSettings] = field(default_factory=dict)
+    engines: dict[str, EngineSettings] = field(default_factory=dict)
     models: dict[str, ModelSettings] = field(default_factory=dict)
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.images import fixed_rule
 from minitoolai.core.inner_errors import ConfigInvalid
-from minitoolai.runtime.settings import LlamaEngineSettings, ModelSettings, OpenAIEngineSettings
+from minitoolai.runtime.settings import EngineSettings, LlamaEngineSettings, ModelSettings, OpenAIEngineSettings
 
 #: The most that a picture is with OpenAI's GPT-4o: eight tiles.
 DEFAULT_IMAGE_TOKENS = 1445
 
-_Engines = Mapping[str, OpenAIEngineSettings | LlamaEngineSettings]
+_Engines = Mapping[str, EngineSettings]
 
 
 def with_sight(model: ChatModel, differs: ModelSettings, engines: _Engines) -> ChatModel:
@@ -41,9 +41,9 @@ def pictures_are_inlined(models: Iterable[object], engines: _Engines) -> bool:
     return any(not _fetches_images(engine) for model in seeing for engine in _engines_of(model, engines))
 
 
-def _engines_of(model: ChatModel, engines: _Engines) -> list[OpenAIEngineSettings | LlamaEngineSettings]:
+def _engines_of(model: ChatModel, engines: _Engines) -> list[EngineSettings]:
     return [engines[route.engine] for route in model.routes if route.engine in engines]
 
 
-def _fetches_images(engine: OpenAIEngineSettings | LlamaEngineSettings) -> bool:
+def _fetches_images(engine: EngineSettings) -> bool:
     return isinstance(engine, OpenAIEngineSettings) and engine.fetches_images

@@ -12,28 +12,31 @@ from typing import Any
 from minitoolai.api.account import add_account
 from minitoolai.api.chat import add_chat
 from minitoolai.api.embeddings import add_embeddings, embeddings_quoter
+from minitoolai.api.images import pictures_quoter
 from minitoolai.api.ledger import add_ledger
 from minitoolai.api.messages.routes import add_messages
 from minitoolai.api.models import add_models
 from minitoolai.api.openapi.document import add_openapi
 from minitoolai.api.prices import add_prices
-from minitoolai.api.quotes import add_quotes, chat_quoter
+from minitoolai.api.quotes import Quoter, add_quotes, chat_quoter
 from minitoolai.api.responses.routes import add_responses
 from minitoolai.api.usage import add_usage
-from minitoolai.core.catalog import Catalog, ChatModel, EmbeddingModel
+from minitoolai.core.catalog import Catalog, ChatModel, EmbeddingModel, Model, PictureModel
 from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.edge.addresses import parse_networks
 from minitoolai.edge.application import Application, Routes
 from minitoolai.edge.cors import Asgi, Cors
 from minitoolai.edge.health import add_health
 from minitoolai.edge.metrics import add_metrics
-from minitoolai.integrations.fetcher import PUBLIC, Fetcher, Reach
+from minitoolai.integrations.fetcher import Fetcher
 from minitoolai.integrations.pictures import InlinedPictures
+from minitoolai.integrations.reach import PUBLIC, Reach
 from minitoolai.runtime.boot import GatewayBoot
 from minitoolai.runtime.catalogue import models_of
 from minitoolai.runtime.engines import Engines, build_engines
 from minitoolai.runtime.metrics_page import MetricsPage
 from minitoolai.runtime.observation import Observation
+from minitoolai.runtime.picture_wiring import PictureRoom, picture_room
 from minitoolai.runtime.readiness import Readiness
 from minitoolai.services.access import Access
 from minitoolai.services.calls import OpenCalls
@@ -53,6 +56,8 @@ from minitoolai.storage.seal import Seal
 from minitoolai.storage.statement import PgStatement
 from minitoolai.storage.usage import PgUsage
 
+#: Where pages of any origin are answered: what stands for a key there is a signature.
+OPEN_PATHS = ("/api/texttoimage/jobs/", "/files/")
 #: Long reports wait for each other here, and never take the connections by which keys are found.
 REPORT_CONNECTIONS = 2
 
@@ -68,6 +73,7 @@ class Gateway:
     ledger: PgLedger
     engines: Engines
     pictures: InlinedPictures
+    drawn: PictureRoom
     databases: tuple[Database, ...]
     _observation: Observation
     _background: list[asyncio.Task[Any]]
@@ -79,11 +85,11 @@ class Gateway:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.engines.close()
         await self.pictures.close()
-        settled = await self.ledger.close(timeout_s)
+        settled, undone = await asyncio.gather(self.ledger.close(timeout_s), self.drawn.jobs.close(timeout_s))
         for database in self.databases:
             await database.close()
         await self._observation.close()
-        return settled
+        return settled and undone
 
 
 async def build_gateway(boot: GatewayBoot, reach: Reach = PUBLIC) -> Gateway:
@@ -118,6 +124,7 @@ async def build_gateway(boot: GatewayBoot, reach: Reach = PUBLIC) -> Gateway:
     replays = PgReplays(database, seal)
     chat = Chat(catalog, chat_router, metering, calls, pictures, replays)
     embeddings = Embeddings(catalog, embedding_router, metering, calls, replays)
+    drawn = picture_room(boot, database, catalog, calls)
 
     routes = Routes()
     proxies = parse_networks(server.trusted_proxies, "server.trusted_proxies")
@@ -127,9 +134,14 @@ async def build_gateway(boot: GatewayBoot, reach: Reach = PUBLIC) -> Gateway:
     add_responses(routes, access, chat, max_body_bytes=boot.settings.server.max_body_bytes)
     add_embeddings(routes, access, embeddings, max_body_bytes=boot.settings.server.max_body_bytes)
     add_models(routes, access, catalog)
+    drawn.add_routes(routes, access, PgAccounts(database), max_body_bytes=server.max_body_bytes)
     add_account(routes, access, PgAccounts(database), PgKeyBook(database))
     add_prices(routes, catalog)
-    quoters = {ChatModel: chat_quoter(chat), EmbeddingModel: embeddings_quoter(embeddings)}
+    quoters: dict[type[Model], Quoter] = {
+        ChatModel: chat_quoter(chat),
+        EmbeddingModel: embeddings_quoter(embeddings),
+        PictureModel: pictures_quoter(drawn.jobs),
+    }
     add_quotes(routes, access, catalog, quoters, max_body_bytes=boot.settings.server.max_body_bytes)
     add_usage(routes, access, PgUsage(reports))
     add_ledger(routes, access, PgStatement(reports))
@@ -144,7 +156,8 @@ async def build_gateway(boot: GatewayBoot, reach: Reach = PUBLIC) -> Gateway:
         asyncio.create_task(keep_lease(ledger, calls), name="lease"),
         asyncio.create_task(keys.listen(access.forget), name="changed keys"),
         asyncio.create_task(calls.watch(CallerLeft), name="open calls"),
+        *drawn.watch(),
         observation.watch(),
     ]
-    asgi = Cors(application, server.cors_origins) if server.cors_origins else application
-    return Gateway(application, asgi, calls, ledger, engines, pictures, (database, reports), observation, background)
+    asgi = Cors(application, server.cors_origins, open_paths=OPEN_PATHS)
+    return Gateway(application, asgi, calls, ledger, engines, pictures, drawn, (database, reports), observation, background)

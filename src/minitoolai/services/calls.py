@@ -91,6 +91,16 @@ class OpenCall:
             self.reason = reason
             self._task.cancel()
 
+    def interrupted(self) -> MiniToolError:
+        """Return why the task was cancelled; it goes on after that."""
+        twice = self._task.uncancel() > 0
+        while self._task.uncancel():
+            pass
+        if self.reason is None or twice:
+            # The connection cancels without a reason; it may do so in the same turn as the clock with one.
+            self.reason = CallerLeft()
+        return self.reason
+
 
 def _nothing() -> int:
     return 0

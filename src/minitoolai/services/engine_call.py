@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from minitoolai.core.errors import ApiError, MiniToolError, UpstreamError, UpstreamTimeout
-from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.core.ledger import Settlement
 from minitoolai.core.sse import SseError
 from minitoolai.services.attempts import Attempts
@@ -40,7 +39,6 @@ class EngineCall(ABC, Generic[AnyModel, AnyEngine]):
         self._calls = calls
         task = asyncio.current_task()
         assert task is not None
-        self._task: asyncio.Task[Any] = task
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._open = OpenCall(hold.id, task, produced_nusd)
@@ -129,10 +127,4 @@ class EngineCall(ABC, Generic[AnyModel, AnyEngine]):
     def _interrupted(self) -> MiniToolError:
         """Return why the task was cancelled; it goes on after that."""
         self._open.waiting_since = None
-        twice = self._task.uncancel() > 0
-        while self._task.uncancel():
-            pass
-        if self._open.reason is None or twice:
-            # The connection cancels without a reason; it may do so in the same turn as the clock with one.
-            self._open.reason = CallerLeft()
-        return self._open.reason
+        return self._open.interrupted()

@@ -158,10 +158,10 @@ class Metering:
             raise
         if answer.outcome is HoldOutcome.GRANTED:
             return Hold(self._ledger, call_id, answer, facts, self.holds)
-        raise _refusal(request, answer)
+        raise refusal(request, answer)
 
 
-def _refusal(request: HoldRequest, answer: HoldAnswer) -> MiniToolError:
+def refusal(request: HoldRequest, answer: HoldAnswer) -> MiniToolError:
     """Return what the caller of a refused call is told."""
     outcome, rates = answer.outcome, answer.rates
     facts = {"needed": format_usd(request.min_nusd), "available": format_usd(max(answer.available_nusd, 0))}

@@ -8,6 +8,7 @@ from typing import Protocol
 from minitoolai.core.catalog import PictureModel
 from minitoolai.core.jobs import ClaimedJob, Created, JobView, NewJob, StoredFile
 from minitoolai.core.pictures import PictureRequest
+from minitoolai.core.webhooks import DueWebhook
 from minitoolai.services.ports import Engine
 
 
@@ -139,4 +140,24 @@ class JobNews(Protocol):
 
     async def queued(self, engine: str, timeout_s: float) -> None:
         """Return when a job may wait for an engine, at the latest after `timeout_s`."""
+        ...
+
+
+class Webhooks(Protocol):
+    """What is to be told of jobs that have ended. Everything raises `DatabaseUnavailable`."""
+
+    async def claim(self, most: int) -> Sequence[DueWebhook]:
+        """Return up to `most` webhooks that are to be told now; each is due again later, unless it is forgotten."""
+        ...
+
+    async def forget(self, job_id: int) -> None:
+        """Tell a job's end no more: it is told, or given up."""
+        ...
+
+
+class WebhookSender(Protocol):
+    """Who carries messages to webhooks."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int | None:
+        """Send a message; return the status that was answered, None where there was no answer in time."""
         ...

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from asyncpg import PostgresError
 
@@ -94,12 +97,7 @@ class PgJobs:
         """Return how a job stands, or None. Raises `DatabaseUnavailable`."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(_FIND, job_id, FURTHEST_POSITION)
-        if row is None:
-            return None
-        return JobView(
-            row["id"], row["call_id"], row["account_id"], JobState(row["state"]), row["model"], row["progress"],
-            row["position"], row["message"], row["cost"], _decode_result(row["result"]), row["created_at"], row["ended_at"],
-        )  # fmt: skip
+        return None if row is None else job_view(row)
 
     async def cancel(self, job_id: int, why: str) -> bool:
         """Cancel a job that has not ended: its hold is released, and whoever draws it stops. Whether it was so."""
@@ -111,3 +109,11 @@ class PgJobs:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(_FILE, job_id)
         return None if row is None else StoredFile(*row)
+
+
+def job_view(row: Mapping[str, Any]) -> JobView:
+    """Return what a row of `jobs`, with the job's position, shows."""
+    return JobView(
+        row["id"], row["call_id"], row["account_id"], JobState(row["state"]), row["model"], row["progress"],
+        row["position"], row["message"], row["cost"], _decode_result(row["result"]), row["created_at"], row["ended_at"],
+    )  # fmt: skip

@@ -121,6 +121,10 @@ const scenarios = {
     return { kinds, text: reply.output_text, usage: reply.usage };
   },
 
+  async images({ key, fields }) {
+    return client(key).images.generate({ model: 'gpt-image-1', prompt: 'a red circle', ...fields });
+  },
+
   async embed({ key, fields }) {
     return client(key).embeddings.create({ model: 'text-embedding-3-small', ...fields });
   },

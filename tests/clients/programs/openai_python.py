@@ -161,6 +161,20 @@ def many_at_once(key: str, count: int) -> object:
     return asyncio.run(run())
 
 
+def images(key: str, **fields: Any) -> object:
+    """Pictures."""
+    with _client(key) as program:
+        raw = program.images.with_raw_response.generate(**{"model": "gpt-image-1", "prompt": "a red circle", **fields})
+        return {"reply": raw.parse().model_dump(), "cost": raw.headers["x-minitoolai-cost"]}
+
+
+def images_refused(key: str, fields: dict[str, Any]) -> object:
+    """The error that a call for pictures ends with."""
+    with _client(key) as program:
+        asked = {"model": "gpt-image-1", "prompt": "a red circle", **fields}
+        return attempt(openai.OpenAIError, lambda: program.images.generate(**asked))
+
+
 def embed(key: str, **fields: Any) -> object:
     """Embeddings."""
     with _client(key) as client:
@@ -223,6 +237,7 @@ def respond_tools(key: str, text: str) -> object:
 
 SCENARIOS = (
     create, stream, stream_helper, leave, tools_loop, parse, refused, retried, models, many_at_once, embed, embed_refused,
+    images, images_refused,
     respond, respond_refused,
     respond_streamed, respond_parsed, respond_tools,
 )  # fmt: skip

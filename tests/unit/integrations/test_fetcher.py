@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import re
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -18,7 +17,9 @@ from aiohttp import web
 from minitoolai.core.errors import ImageTooLarge, InvalidImageUrl
 from minitoolai.core.image_urls import MAX_IMAGE_BYTES
 from minitoolai.integrations import fetcher as fetching
-from minitoolai.integrations.fetcher import MAX_REDIRECTS, UNREACHABLE, Fetcher, system_lookup
+from minitoolai.integrations import reach as reaching
+from minitoolai.integrations.fetcher import MAX_REDIRECTS, UNREACHABLE, Fetcher
+from minitoolai.integrations.reach import system_lookup
 from tests.support.websites import SITE, Handler, World, world
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of Linux alone")
@@ -200,7 +201,7 @@ async def test_by_default_nothing_here_is_reached(outside: World) -> None:
 
 async def test_the_last_check(outside: World, fetcher: Fetcher) -> None:
     """Even if all before it let an address through, no socket is made for it."""
-    with patch.object(fetching, "_HOST", re.compile(".*")):
+    with patch.object(reaching, "is_host_name", lambda host: True):
         await refused(fetcher, f"https://127.0.0.1:{outside.port}/")
         await refused(fetcher, f"https://[::1]:{outside.port}/")
     assert (outside.names, outside.knocks) == ([], 0)

@@ -11,10 +11,10 @@ from minitoolai.core.catalog import ChatModel
 from minitoolai.core.inner_errors import ConfigInvalid
 from minitoolai.runtime.catalogue import engines_of, models_of
 from minitoolai.runtime.examine import examine
-from minitoolai.runtime.settings import LlamaEngineSettings, ModelSettings, OpenAIEngineSettings, Settings
+from minitoolai.runtime.settings import EngineSettings, LlamaEngineSettings, ModelSettings, OpenAIEngineSettings, Settings
 from minitoolai.runtime.vision import pictures_are_inlined
 
-ENGINES: dict[str, OpenAIEngineSettings | LlamaEngineSettings] = {
+ENGINES: dict[str, EngineSettings] = {
     "up": OpenAIEngineSettings(base_url="http://up/v1"),
     "behind": OpenAIEngineSettings(base_url="http://behind/v1", fetches_images=False),
     "blind": LlamaEngineSettings(model_path="m.gguf"),

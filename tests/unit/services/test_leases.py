@@ -13,29 +13,7 @@ from minitoolai.services import leases as module
 from minitoolai.services.calls import OpenCall, OpenCalls
 from minitoolai.services.leases import GRACE_S, RENEW_S, keep_lease
 from tests.support.fakes import FakeLedger
-
-
-class FakeLoopTime:
-    """The loop's clock and `sleep`, by hand: each sleep passes at once, and after `rounds` of them the test ends."""
-
-    def __init__(self, rounds: int) -> None:
-        self.now = 0.0
-        self.rounds = rounds
-
-    def time(self) -> float:
-        """The time."""
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        """Pass the time."""
-        if self.rounds == 0:
-            raise asyncio.CancelledError
-        self.rounds -= 1
-        self.now += seconds
-
-    def get_running_loop(self) -> FakeLoopTime:
-        """This stands for `asyncio` and for its loop."""
-        return self
+from tests.support.loop_time import FakeLoopTime
 
 
 async def run(ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch, rounds: int, calls: OpenCalls | None = None) -> None:

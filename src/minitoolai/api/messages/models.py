@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from minitoolai.api.messages.errors import speak_anthropic
-from minitoolai.core.catalog import ChatModel, Model
+from minitoolai.core.catalog import ChatModel, Model, TokenModel
 from minitoolai.edge.exchange import Exchange
 
 #: What Anthropic gives where a model's birth is not known.
@@ -29,7 +29,7 @@ def model_info(model: Model) -> dict[str, Any]:
         "display_name": model.id,
         "created_at": _EPOCH,
         "lifecycle": "active",
-        "max_input_tokens": model.context_tokens,
+        "max_input_tokens": model.context_tokens if isinstance(model, TokenModel) else None,
         "max_tokens": model.max_completion_tokens if isinstance(model, ChatModel) else None,
     }
 

@@ -3,7 +3,7 @@ errors and the table of statuses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -40,6 +40,7 @@ _HEADERS: Mapping[str, tuple[Schema, str]] = {
 #: Structs whose tag may be left out: where one stands alone it is known without it, and an item without a type, or of
 #: the type null, is a message.
 _UNTAGGED = ("MessageItem", "OutputFormat", "AllowedTool", "TextBlock")
+_NULL: Schema = {"type": "null"}
 #: Statuses of requests that are refused before their path is known.
 _BEFORE_ROUTES = frozenset({408, 431})
 
@@ -77,7 +78,7 @@ def document(routes: Routes) -> dict[str, Any]:
         "components": {
             "schemas": schemas,
             "headers": {name: {"schema": schema, "description": text} for name, (schema, text) in _HEADERS.items()},
-            "responses": {**_errors(), **_anthropic_errors()},
+            "responses": _errors(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A key: `sk-…`."},
                 "header": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same."},
@@ -97,16 +98,18 @@ def route_names(routes: Routes) -> list[str]:
 def _shown(name: str, operation: Operation, bodies: Mapping[type[Any], Schema]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status in sorted(operation.errors):
-        prefix = "AnthropicError" if operation.anthropic and status not in _BEFORE_ROUTES else "Error"
-        responses[str(status)] = {"$ref": f"#/components/responses/{prefix}{status}"}
+        shape = "" if status in _BEFORE_ROUTES else operation.shape
+        responses[str(status)] = {"$ref": f"#/components/responses/{shape}Error{status}"}
     if operation.reply:
         headers = [header for header in _HEADERS if header == "x-request-id" or header.startswith(operation.headers or "\0")]
         reply = {
             "description": operation.summary,
-            "headers": {header: {"$ref": f"#/components/headers/{header}"} for header in headers},
+            "headers": _named_headers(headers),
             "content": {media: {"schema": schema} if schema else {} for media, schema in operation.reply.items()},
         }
         responses = {"200": reply, **responses, **dict.fromkeys(map(str, operation.also), reply)}
+    for status in operation.bare:
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "headers": _named_headers(["x-request-id"])}
     shown: dict[str, Any] = {
         "operationId": "".join(c if c.isalnum() else "_" for c in name.lower().replace("{id}", "id")).strip("_"),
         "summary": operation.summary,
@@ -122,6 +125,10 @@ def _shown(name: str, operation: Operation, bodies: Mapping[type[Any], Schema]) 
     return shown
 
 
+def _named_headers(names: Sequence[str]) -> Schema:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {
         "name": parameter.name,
@@ -133,15 +140,19 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _errors() -> dict[str, Any]:
-    """Return a response for each status of the table, in OpenAI's shape."""
+    """Return a response for each status of the table in each shape; what is no HTTP is 400 before its path is known."""
     shown = {}
     for status, kinds in _by_status().items():
-        shown[f"Error{status}"] = _error(status, _openai_error(kinds))
+        openais = _openai_error(kinds)
+        shown[f"Error{status}"] = _error(status, openais)
+        for name, shape in SHAPES.items():
+            schema = shape(kinds)
+            shown[f"{name}Error{status}"] = _error(status, {"anyOf": [schema, openais]} if status == 400 else schema)
     return shown
 
 
-def _openai_error(kinds: Sequence[type[ApiError]]) -> Schema:
-    error = record(
+def _error_object(kinds: Sequence[type[ApiError]]) -> Schema:
+    return record(
         {
             "message": STRING,
             "type": constant(*sorted({kind.type for kind in kinds})),
@@ -149,25 +160,38 @@ def _openai_error(kinds: Sequence[type[ApiError]]) -> Schema:
             "code": constant(*sorted({kind.code for kind in kinds})),
         }
     )
-    return record({"error": error})
 
 
-def _anthropic_errors() -> dict[str, Any]:
-    """Return a response for each status, in Anthropic's shape; what is no HTTP is 400 before its path is known."""
-    shown = {}
-    for status, kinds in _by_status().items():
-        error = record({"type": constant(*sorted(anthropic_types(kind.code for kind in kinds))), "message": STRING})
-        schema = record({"type": constant("error"), "error": error, "request_id": REQUEST_ID})
-        either = {"anyOf": [schema, _openai_error(kinds)]} if status == 400 else schema
-        shown[f"AnthropicError{status}"] = _error(status, either)
-    return shown
+def _openai_error(kinds: Sequence[type[ApiError]]) -> Schema:
+    return record({"error": _error_object(kinds)})
+
+
+def _anthropic_error(kinds: Sequence[type[ApiError]]) -> Schema:
+    error = record({"type": constant(*sorted(anthropic_types(kind.code for kind in kinds))), "message": STRING})
+    return record({"type": constant("error"), "error": error, "request_id": REQUEST_ID})
+
+
+def _new_job_error(kinds: Sequence[type[ApiError]]) -> Schema:
+    told = {"status": constant("error"), "jobid": _NULL, "signature": _NULL, "message": STRING}
+    return record({**told, "error": _error_object(kinds)})
+
+
+def _job_error(kinds: Sequence[type[ApiError]]) -> Schema:
+    told = {"status": constant("error"), "image_url": _NULL, "message": STRING}
+    return record(told, {"error": _error_object(kinds)})
+
+
+#: Shapes of errors beside OpenAI's, by the name that stands in `Operation.shape`.
+SHAPES: Mapping[str, Callable[[Sequence[type[ApiError]]], Schema]] = {
+    "Anthropic": _anthropic_error, "NewJob": _new_job_error, "Job": _job_error,
+}  # fmt: skip
 
 
 def _error(status: int, schema: Schema) -> dict[str, Any]:
     headers = ["x-request-id", *(["retry-after"] if status in (429, 503) else [])]
     return {
         "description": HTTPStatus(status).phrase,
-        "headers": {header: {"$ref": f"#/components/headers/{header}"} for header in headers},
+        "headers": _named_headers(headers),
         "content": {"application/json": {"schema": schema}},
     }
 

@@ -12,11 +12,14 @@ from minitoolai.api.messages.schema import CountBody, MessagesBody
 from minitoolai.api.openapi import replies
 from minitoolai.api.openapi.replies import DAY, REQUEST_ID, Schema, constant
 from minitoolai.api.paid import MAX_IDEMPOTENCY_KEY
+from minitoolai.api.picture_bodies import ImagesBody, TextToImageBody
 from minitoolai.api.queries import LONGEST, MOST_ROWS
 from minitoolai.api.responses.body import ResponsesBody
+from minitoolai.api.texttoimage import CancelBody, JobBody
 from minitoolai.api.usage import MOST_ID
 
 _QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+_PICTURE = {"model": "realvision", "prompt": "a red circle on a white ground"}
 #: Refusals that any request may meet: before its path is known, and by a fault of ours.
 _ANY = (400, 408, 431, 500)
 #: With a key: wrong, not allowed, the database away.
@@ -25,6 +28,8 @@ _KEYED = (*_ANY, 401, 403, 503)
 _BODY = (*_KEYED, 413, 415)
 #: Of a model that is asked or counted.
 _MODEL = (*_BODY, 404, 429, 502, 504)
+#: Of a job, by its signature.
+_JOB = (*_ANY, 404, 413, 415, 503)
 #: With money.
 _PAID = (*_MODEL, 402, 409, 422)
 
@@ -55,10 +60,12 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     #: Headers of a reply beside `x-request-id`.
     headers: tuple[str, ...] = ()
-    #: Whether errors have Anthropic's shape.
-    anthropic: bool = False
+    #: Whose shape errors have: a key of `document.SHAPES`; empty: OpenAI's.
+    shape: str = ""
     #: Statuses that answer with `reply` too.
     also: tuple[int, ...] = ()
+    #: Statuses that answer without a body.
+    bare: tuple[int, ...] = ()
 
 
 def _json(schema: Schema) -> dict[str, Schema]:
@@ -116,16 +123,33 @@ OPERATIONS: Mapping[str, Operation] = {
     "POST /v1/messages": Operation(
         "Chat, as Anthropic's Messages API.", _or_stream(replies.MESSAGE), _PAID, body=(MessagesBody,),
         example={"model": "gpt-4o-mini", "max_tokens": 100, "messages": _QUESTION}, parameters=_PAID_PARAMETERS,
-        headers=_PAID_HEADERS, anthropic=True,
+        headers=_PAID_HEADERS, shape="Anthropic",
     ),
     "POST /v1/messages/count_tokens": Operation(
         "The tokens of a message, at no cost.", _json(replies.COUNTED), _MODEL, body=(CountBody,),
-        example={"model": "gpt-4o-mini", "messages": _QUESTION}, anthropic=True,
+        example={"model": "gpt-4o-mini", "messages": _QUESTION}, shape="Anthropic",
     ),
     "POST /v1/embeddings": Operation(
         "Embeddings, as OpenAI's.", _json(replies.EMBEDDINGS), _PAID, body=(EmbeddingsBody,),
         example={"model": "text-embedding-3-small", "input": "a text"}, parameters=_PAID_PARAMETERS,
         headers=_PAID_HEADERS,
+    ),
+    "POST /api/texttoimage": Operation(
+        "A picture: makes a job.", _json(replies.NEW_JOB), _PAID, body=(TextToImageBody,), example=_PICTURE,
+        parameters=_PAID_PARAMETERS, headers=("x-minitoolai-ignored", "x-minitoolai-replayed", "x-ratelimit"),
+        shape="NewJob",
+    ),
+    "POST /api/texttoimage/jobs": Operation(
+        "How a job stands, by its signature.", _json(replies.JOB), _JOB, keyed=False, body=(JobBody,),
+        example={"jobid": "1234567890123", "signature": "0123456789abcdefghijkl", "wait": 0}, shape="Job",
+    ),
+    "POST /api/texttoimage/jobs/cancel": Operation(
+        "Ends a job, by its signature or by a key of its account.", _json(replies.JOB), (*_JOB, 401, 403), keyed=False,
+        body=(CancelBody,), example={"jobid": "1234567890123", "signature": "0123456789abcdefghijkl"}, shape="Job",
+    ),
+    "POST /v1/images/generations": Operation(
+        "Pictures, as OpenAI's: waits for them.", _json(replies.IMAGES), _PAID, body=(ImagesBody,), example=_PICTURE,
+        parameters=_PAID_PARAMETERS, headers=_PAID_HEADERS,
     ),
     "GET /v1/models": Operation(
         "The models that the key may use; in Anthropic's shape with the header `anthropic-version`.", _json(replies.MODELS)
@@ -148,10 +172,21 @@ OPERATIONS: Mapping[str, Operation] = {
         headers=("x-minitoolai-next",),
     ),
     "POST /v1/quotes": Operation(
-        "The most that a call with this body may cost.", _json(replies.QUOTE), _MODEL, body=(ChatBody, EmbeddingsBody),
+        "The most that a call with this body may cost.", _json(replies.QUOTE), _MODEL,
+        body=(ChatBody, EmbeddingsBody, TextToImageBody, ImagesBody),
         example={"model": "gpt-4o-mini", "messages": _QUESTION},
     ),
+    "GET /v1/webhook-secret": Operation("What the account's webhooks are verified with.", _json(replies.WEBHOOK_SECRET)),
     "GET /v1/prices": Operation("What every model costs.", _json(replies.PRICES), _ANY, keyed=False),
+    "GET /files/{id}": Operation(
+        "A finished picture, by its signed link.", {"image/png": {}}, (*_ANY, 404, 503), keyed=False, also=(206,),
+        bare=(304, 416),
+        parameters=(
+            Parameter("id", "path", {"type": "string", "pattern": r"^[0-9]{1,16}\.png$"}, "The file's name."),
+            Parameter("e", "query", {"type": "string", "pattern": "^[0-9]{1,12}$"}, "When the link ends; from the link."),
+            Parameter("s", "query", replies.STRING, "The link's signature; from the link."),
+        ),
+    ),
     "GET /healthz": Operation("Whether the process lives.", _json(replies.HEALTH), _ANY, keyed=False),
     "GET /readyz": Operation("Whether it can take calls.", _json(replies.READINESS), _ANY, keyed=False, also=(503,)),
     "GET /metrics": Operation(

@@ -48,7 +48,8 @@ _COLUMNS: Mapping[str, Schema] = {
     "engine": nullable(STRING), "outcome": constant("completed", "failed", "cut", "abandoned", "expired"),
     "kind": constant("credit", "capture", "expiry", "late_capture", "shortfall"), "amount": USD,
     "prompt_tokens": COUNT, "cached_tokens": COUNT, "completion_tokens": COUNT, "reasoning_tokens": COUNT, "calls": COUNT,
-    "counted_by_gateway": BOOLEAN, "input_usd_per_1m": USD, "cached_input_usd_per_1m": USD, "output_usd_per_1m": USD,
+    "images": COUNT, "counted_by_gateway": BOOLEAN, "input_usd_per_1m": USD, "cached_input_usd_per_1m": USD,
+    "output_usd_per_1m": USD,
     "fees": USD, "service_tier": nullable(STRING), "first_content_ms": nullable(COUNT), "held": USD, "cost": USD,
 }  # fmt: skip
 
@@ -102,16 +103,38 @@ EMBEDDINGS = record(
         "usage": record({"prompt_tokens": COUNT, "total_tokens": COUNT, "cost": COST}),
     }
 )  # fmt: skip
-_MODEL_KIND = constant("chat", "embedding")
+NEW_JOB = record({"status": constant("success"), "jobid": COUNT, "signature": STRING})
+_DRAWN = record(
+    {
+        "status": constant("success"), "image_url": {"type": "string", "format": "uri"}, "message": constant("success"),
+        "seed": nullable(COUNT), "cost": USD,
+    }
+)  # fmt: skip
+_WAITING = record(
+    {
+        "status": constant("processing"), "image_url": {"type": "null"}, "message": constant("queued", "running"),
+        "progress": {"type": "number", "minimum": 0, "maximum": 1}, "position": COUNT,
+    }
+)  # fmt: skip
+_ENDED = record({"status": constant("error"), "image_url": {"type": "null"}, "message": STRING})
+JOB: Schema = {"anyOf": [_DRAWN, _WAITING, _ENDED]}
+IMAGES = record(
+    {
+        "created": COUNT,
+        "data": rows(record({"seed": nullable(COUNT)}, {"url": {"type": "string", "format": "uri"}, "b64_json": STRING})),
+        "usage": record({"input_tokens": COUNT, "output_tokens": COUNT, "total_tokens": COUNT, "cost": COST}),
+    }
+)
+_MODEL_KIND = constant("chat", "embedding", "image")
 MODEL = record(
     {
         "id": STRING, "object": constant("model"), "created": COUNT, "owned_by": STRING, "served_by": STRING,
-        "type": _MODEL_KIND, "context_tokens": COUNT, "max_completion_tokens": nullable(COUNT),
+        "type": _MODEL_KIND, "context_tokens": nullable(COUNT), "max_completion_tokens": nullable(COUNT),
     }
 )  # fmt: skip
 MODELS = record({"object": constant("list"), "data": rows(MODEL)})
 _PRICES: Mapping[str, Schema] = {
-    "input_usd_per_1m": USD, "cached_input_usd_per_1m": USD, "output_usd_per_1m": nullable(USD),
+    "input_usd_per_1m": nullable(USD), "cached_input_usd_per_1m": nullable(USD), "output_usd_per_1m": nullable(USD),
 }  # fmt: skip
 PRICES = record(
     {
@@ -121,9 +144,9 @@ PRICES = record(
             record(
                 {
                     "id": STRING, "object": constant("price"), "type": _MODEL_KIND, "aliases": rows(STRING),
-                    "starter": BOOLEAN, **_PRICES, "vision": BOOLEAN,
+                    "starter": BOOLEAN, **_PRICES, "usd_per_image": nullable(USD), "vision": BOOLEAN,
                     "service_tiers": {"type": "object", "additionalProperties": record(_PRICES)},
-                    "web_search_usd_per_call": nullable(USD), "context_tokens": COUNT,
+                    "web_search_usd_per_call": nullable(USD), "context_tokens": nullable(COUNT),
                     "max_completion_tokens": nullable(COUNT),
                 }
             )
@@ -147,10 +170,12 @@ BALANCE = record(
         )
     },
 )  # fmt: skip
+WEBHOOK_SECRET = record({"object": constant("webhook_secret"), "secret": {"type": "string", "pattern": "^whsec_"}})
 HEALTH = record({"status": constant("ok")})
 READINESS = record(
     {
         "status": constant("ready", "not ready", "draining"), "database": constant("ok", "unavailable"),
         "engines": {"type": "object", "additionalProperties": record({"state": STRING})},
+        "workers": {"type": "object", "additionalProperties": record({"state": STRING})},
     }
 )  # fmt: skip

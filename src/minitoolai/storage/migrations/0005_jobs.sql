@@ -51,7 +51,7 @@ CREATE TABLE job_clocks (
 
 -- What is to be told of jobs that have ended, until it was told or given up.
 CREATE TABLE webhooks (
-    job_id     bigint PRIMARY KEY,
+    job_id     bigint PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
     account_id bigint NOT NULL,
     -- Encrypted.
     url        bytea NOT NULL,

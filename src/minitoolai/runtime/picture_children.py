@@ -1,0 +1,186 @@
+"""The workers of one program (`serve`, `worker`) and their children that draw: how they are started, what is known of them.
+
+Each worker has children of its own: one that hangs or dies takes no other's pictures with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from minitoolai.core.catalog import Model, PictureModel
+from minitoolai.runtime.boot import WorkerBoot
+from minitoolai.runtime.children import LOOK_S, EngineStates, Said, child_environment
+from minitoolai.runtime.processes import ChildSpec, IsAlive
+from minitoolai.runtime.settings import EngineSettings, OnnxEngineSettings, Settings
+from minitoolai.runtime.supervisor import Supervisor
+from minitoolai.runtime.variables import worker_variables
+from minitoolai.storage.seal import derive_key
+
+#: Beyond its drain a worker puts back what it did not finish (`services.worker.PUT_BACK_S`) and lets go of its connections.
+_WORKER_MARGIN_S = 15.0
+#: What is shown of an engine that several workers have: the best that any of them has.
+_BEST_FIRST = ("ready", "starting", "failed")
+
+log = logging.getLogger("minitoolai.children")
+
+
+def drawing_engines(models: Iterable[Model], engines: Mapping[str, EngineSettings]) -> dict[str, EngineSettings]:
+    """Return the engines that some picture model names, in the order of the settings."""
+    named = {route.engine for model in models if isinstance(model, PictureModel) for route in model.routes}
+    return {name: engine for name, engine in engines.items() if name in named}
+
+
+def worker_boot(
+    settings: Settings,
+    engines: Mapping[str, EngineSettings],
+    environment: Mapping[str, str],
+    *,
+    database_url: str,
+    secret: bytes,
+    data_dir: Path,
+    json_log: bool,
+) -> WorkerBoot:
+    """Return what a worker is told, all but its sockets. Raises `ConfigInvalid` when a variable that is named is not set."""
+    return WorkerBoot(
+        settings=settings,
+        engines=dict(engines),
+        sockets={},
+        environment=worker_variables(settings, engines, environment),
+        database_url=database_url,
+        jobs_key=derive_key(secret, "jobs").hex(),
+        files_key=derive_key(secret, "files").hex(),
+        webhooks_key=derive_key(secret, "webhooks").hex(),
+        data_dir=str(data_dir.absolute()),
+        json_log=json_log,
+    )
+
+
+class Drawing:
+    """The workers of one program and their children."""
+
+    def __init__(self, engines: Mapping[str, EngineSettings], workers: int, states: EngineStates, folder: Path) -> None:
+        """`engines`: those that draw; `folder`: where sockets are made."""
+        self._children = {name: each for name, each in engines.items() if isinstance(each, OnnxEngineSettings)}
+        self._engines = _SharedStates(states)
+        self._folder = folder
+        #: Without an engine that draws there is nothing to do for a worker.
+        self._numbers = range(workers if engines else 0)
+        #: What is known of the workers.
+        self.workers = EngineStates(folder / "workers.json")
+
+    async def start_children(self, supervisor: Supervisor) -> None:
+        """Start the children that draw; they load while others come up."""
+        for number in self._numbers:
+            for name, engine in self._children.items():
+                await supervisor.start(onnx_spec(name, number, engine, self._socket(number, name), self._engines))
+
+    async def start_workers(self, supervisor: Supervisor, boot: WorkerBoot) -> None:
+        """Start the workers. Nobody waits for them: jobs wait until they are there."""
+        for number in self._numbers:
+            sockets = {name: str(self._socket(number, name)) for name in self._children}
+            await supervisor.start(worker_spec(number, msgspec.structs.replace(boot, sockets=sockets), self.workers))
+
+    def _socket(self, number: int, engine: str) -> Path:
+        return self._folder / f"{number}-{list(self._children).index(engine)}.sock"
+
+
+class _SharedStates:
+    """Notes of each engine the best that any worker's child of it is doing."""
+
+    def __init__(self, states: EngineStates) -> None:
+        self._states = states
+        self._known: dict[str, dict[int, tuple[str, dict[str, Any]]]] = {}
+        #: Preparations of children run in threads, side by side.
+        self._lock = threading.Lock()
+
+    def note(self, engine: str, number: int, state: str, **facts: object) -> None:
+        """Say what worker `number`'s child for `engine` is doing."""
+        with self._lock:
+            known = self._known.setdefault(engine, {})
+            known[number] = state, facts
+            best, shown = min(known.values(), key=lambda each: _BEST_FIRST.index(each[0]))
+            self._states.note(engine, best, **shown)
+
+
+def onnx_spec(name: str, number: int, engine: OnnxEngineSettings, socket: Path, states: _SharedStates) -> ChildSpec:
+    """Return how the child that draws with one model is started for worker `number`. All else runs on while it loads or
+    fails: jobs wait."""
+    document = {
+        "model_path": engine.model_path,
+        "socket": str(socket),
+        "threads": engine.threads,
+        "providers": engine.providers,
+        "parallel": engine.parallel,
+    }
+    loaded = asyncio.Event()
+
+    def reset() -> None:
+        loaded.clear()
+        socket.unlink(missing_ok=True)
+        states.note(name, number, "starting")
+
+    def heard(stream: str, line: str) -> None:
+        if stream == "stderr":
+            log.info("%s: %s", name, line)
+            return
+        event = json.loads(line)
+        if event["event"] == "ready":
+            loaded.set()
+            states.note(name, number, "ready", provider=event["provider"], parallel=event["parallel"])
+            log.info("engine %s is ready after %.1f s", name, event["load_s"])
+        else:
+            states.note(name, number, "failed", message=event["message"])
+            log.error("engine %s failed: %s", name, event["message"])
+
+    async def ready(is_alive: IsAlive) -> None:
+        while is_alive() and not loaded.is_set():
+            await asyncio.sleep(LOOK_S)
+
+    return ChildSpec(
+        name=f"onnx-{name}-{number}",
+        command=[sys.executable, "-m", "minitoolai.children.onnx_pictures"],
+        env=child_environment(),
+        boot=json.dumps(document).encode() + b"\n",
+        essential=False,
+        before_start=reset,
+        on_line=heard,
+        ready=ready,
+    )
+
+
+def worker_spec(number: int, boot: WorkerBoot, states: EngineStates) -> ChildSpec:
+    """Return how worker `number` is started. The server runs on while it does not: jobs wait."""
+    name = f"worker-{number}"
+    said = Said("ready", json_log=boot.json_log)
+
+    def reset() -> None:
+        said.reset()
+        states.note(name, "starting")
+
+    async def ready(is_alive: IsAlive) -> None:
+        await said.wait(is_alive)
+        if is_alive():
+            states.note(name, "ready")
+
+    return ChildSpec(
+        name=name,
+        command=[sys.executable, "-m", "minitoolai.runtime.worker"],
+        env=child_environment(),
+        boot=msgspec.json.encode(boot) + b"\n",
+        stop_timeout_s=boot.settings.server.drain_timeout_s + _WORKER_MARGIN_S,
+        # With the gateways: what they still take in is drawn by the next start.
+        together="gateways",
+        essential=False,
+        before_start=reset,
+        on_line=said.heard,
+        ready=ready,
+    )

@@ -1,0 +1,207 @@
+"""Fakes of the ports of pictures: a queue, its news and engines that keep their promises in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from minitoolai.core.catalog import PictureModel
+from minitoolai.core.errors import DatabaseUnavailable
+from minitoolai.core.jobs import MAX_ATTEMPTS, MIN_JOB_ID, ClaimedJob, JobState, StoredFile
+from minitoolai.core.pictures import PictureRequest
+from tests.support.pictures import picture
+
+ASKED = PictureRequest("a red circle", "", "DPM++ SDE", 4, 2.0, 320, 256, 7)
+DRAWN = picture(size=(ASKED.width, ASKED.height))
+#: What an engine may do: give a picture, fail, or wait for the test and then give a picture.
+Step = bytes | Exception | Callable[[], "asyncio.Future[bytes]"]
+
+
+class FakeJobQueue:
+    """A queue in memory, with the database's fences; it fails as the test says."""
+
+    def __init__(self) -> None:
+        self.waiting: list[ClaimedJob] = []
+        #: Jobs in the worker's hands, by id: the attempt that is theirs.
+        self.attempts: dict[int, int] = {}
+        self.states: dict[int, JobState] = {}
+        self.messages: dict[int, str] = {}
+        self.files: dict[int, StoredFile] = {}
+        self.results: dict[int, Mapping[str, int]] = {}
+        self.engines: dict[int, str] = {}
+        #: The pauses of the jobs that were put back.
+        self.pauses: list[tuple[int, float]] = []
+        self.claims: list[tuple[str, int]] = []
+        self.renewed: list[dict[tuple[int, int], float]] = []
+        #: By the name of a method: what its next calls fail with, before they do anything.
+        self.failures: dict[str, list[Exception]] = {}
+        #: By the name of a method: the answers of so many of its next calls are lost.
+        self.unheard: Counter[str] = Counter()
+        self.sweeps: list[float] = []
+        self.swept = (0, 0)
+        self.outlive: list[tuple[int, StoredFile | None]] = []
+        self.forgotten: list[int] = []
+        self._last = MIN_JOB_ID
+
+    def add(self, *, model: str = "m", engine: str = "e", asked: PictureRequest = ASKED, attempt: int = 0) -> ClaimedJob:
+        """Put a job into the queue that had so many attempts; return it as its next attempt will be."""
+        self._last += 1
+        job = ClaimedJob(
+            self._last, UUID(int=self._last), attempt + 1, model, engine, msgspec.json.encode(asked), datetime.now(UTC)
+        )
+        self.waiting.append(job)
+        self.states[job.id] = JobState.QUEUED
+        return job
+
+    def take(self, job: ClaimedJob) -> None:
+        """Let somebody else have it."""
+        self.attempts[job.id] = job.attempt + 1
+
+    async def claim(self, engine: str, most: int) -> Sequence[ClaimedJob]:
+        """Take jobs."""
+        self.claims.append((engine, most))
+        await self._fails("claim")
+        jobs = [job for job in self.waiting if job.engine == engine][:most]
+        for job in jobs:
+            self.waiting.remove(job)
+            self.attempts[job.id], self.states[job.id] = job.attempt, JobState.RUNNING
+        return jobs
+
+    async def renew(self, progress: Mapping[tuple[int, int], float]) -> set[int]:
+        """Keep jobs."""
+        self.renewed.append(dict(progress))
+        await self._fails("renew")
+        return {job for job, attempt in progress if self.attempts.get(job) != attempt}
+
+    async def complete(self, job: ClaimedJob, engine: str, file: StoredFile, result: Mapping[str, int]) -> bool:
+        """End a job with its picture."""
+        await self._fails("complete")
+        if not self._end(job, JobState.SUCCEEDED):
+            return False
+        self.files[job.id], self.results[job.id], self.engines[job.id] = file, result, engine
+        return self._heard("complete")
+
+    async def retry(self, job: ClaimedJob, wait_s: float) -> bool:
+        """Put a job back."""
+        await self._fails("retry")
+        if job.attempt >= MAX_ATTEMPTS or not self._end(job, JobState.QUEUED):
+            return False
+        self.pauses.append((job.id, wait_s))
+        self.waiting.append(msgspec.structs.replace(job, attempt=job.attempt + 1))
+        return self._heard("retry")
+
+    async def fail(self, job: ClaimedJob, message: str) -> bool:
+        """End a job without."""
+        await self._fails("fail")
+        if not self._end(job, JobState.FAILED):
+            return False
+        self.messages[job.id] = message
+        return self._heard("fail")
+
+    async def sweep(self, max_wait_s: float) -> tuple[int, int]:
+        """Say what the test says."""
+        self.sweeps.append(max_wait_s)
+        await self._fails("sweep")
+        return self.swept
+
+    async def outlived(self, retention_s: float, most: int) -> Sequence[tuple[int, StoredFile | None]]:
+        """Return what is not forgotten yet of what the test says."""
+        await self._fails("outlived")
+        return [each for each in self.outlive if each[0] not in self.forgotten][:most]
+
+    async def forget(self, job_ids: Sequence[int]) -> None:
+        """Erase jobs."""
+        await self._fails("forget")
+        self.forgotten += job_ids
+
+    async def depths(self) -> Mapping[tuple[str, str], int]:
+        """Count the jobs that wait."""
+        await self._fails("depths")
+        return Counter((job.engine, "queued") for job in self.waiting)
+
+    async def _fails(self, method: str) -> None:
+        await asyncio.sleep(0)
+        if self.failures.get(method):
+            raise self.failures[method].pop(0)
+
+    def _end(self, job: ClaimedJob, state: JobState) -> bool:
+        if self.attempts.get(job.id) != job.attempt:
+            return False
+        del self.attempts[job.id]
+        self.states[job.id] = state
+        return True
+
+    def _heard(self, method: str) -> bool:
+        if self.unheard[method] > 0:
+            self.unheard[method] -= 1
+            raise DatabaseUnavailable(retry_after_s=2)
+        return True
+
+
+class FakeJobNews:
+    """News that come when the test tells them."""
+
+    def __init__(self) -> None:
+        self._told = asyncio.Event()
+        #: Engines that were waited for.
+        self.asked: list[str] = []
+
+    def tell(self) -> None:
+        """Wake all that wait."""
+        self._told.set()
+        self._told = asyncio.Event()
+
+    async def ended(self, job_id: int, timeout_s: float) -> None:
+        """Wait for the test."""
+        await self._told.wait()
+
+    async def queued(self, engine: str, timeout_s: float) -> None:
+        """Wait for the test."""
+        self.asked.append(engine)
+        await self._told.wait()
+
+
+class FakePictureEngine:
+    """An engine that follows its script, then draws what is asked."""
+
+    between_bytes_s = 60.0
+    total_s = 60.0
+
+    def __init__(self, name: str = "e", *steps: Step, parallel: int = 1) -> None:
+        self.name = name
+        self.parallel = parallel
+        self.steps = list(steps)
+        #: What was asked: the model's name here, and the request.
+        self.asked: list[tuple[str, PictureRequest]] = []
+        #: What it tells of its progress.
+        self.fractions: Sequence[float] = ()
+        self.drawing = 0
+        self.cancelled = 0
+
+    def check(self, model: PictureModel, request: PictureRequest) -> None:
+        """Take anything."""
+        assert model.engine == self.name
+
+    async def draw(self, model: PictureModel, request: PictureRequest, progress: Callable[[float], None]) -> bytes:
+        """Follow the script."""
+        self.check(model, request)
+        self.asked.append((model.upstream_id, request))
+        self.drawing += 1
+        try:
+            for fraction in self.fractions:
+                progress(fraction)
+            await asyncio.sleep(0)
+            step = self.steps.pop(0) if self.steps else picture(size=(request.width, request.height))
+            if isinstance(step, Exception):
+                raise step
+            return step if isinstance(step, bytes) else await step()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.drawing -= 1
