@@ -27,12 +27,15 @@ from minitoolai.runtime.catalogue import STARTER_CONTEXT_TOKENS
 from minitoolai.runtime.config import load_settings
 from minitoolai.runtime.settings import (
     DatabaseSettings,
+    JobsSettings,
     LlamaEngineSettings,
     LogSettings,
     ModelSettings,
+    OnnxEngineSettings,
     OpenAIEngineSettings,
     ServerSettings,
     Settings,
+    StorageSettings,
     TelemetrySettings,
 )
 from tests.house.documents import (
@@ -56,10 +59,13 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "Top level": Settings,
     "[server]": ServerSettings,
     "[database]": DatabaseSettings,
+    "[storage]": StorageSettings,
+    "[jobs]": JobsSettings,
     "[log]": LogSettings,
     "[telemetry]": TelemetrySettings,
     '[engines.NAME], kind = "openai"': OpenAIEngineSettings,
     '[engines.NAME], kind = "llama"': LlamaEngineSettings,
+    '[engines.NAME], kind = "onnx"': OnnxEngineSettings,
     '[models."NAME"]': ModelSettings,
 }
 #: Options that every command takes, described once.

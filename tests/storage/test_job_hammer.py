@@ -19,8 +19,8 @@ from tests.storage.job_desk import FILE, Customer, JobDesk, granted
 
 ENGINES = ("one", "two")
 CUSTOMERS, MAKERS, WORKERS, CANCELLERS, SWEEPERS, CHATS = 4, 6, 6, 2, 3, 2
-#: All of it takes some seconds; the long run some minutes.
-PATIENCE_S = 900.0
+#: A job takes a hundredth of a second; where all together take so much each, somebody waits for ever.
+PATIENCE_S = 0.4
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Crowd:
     async def draw(self, queue: PgJobQueue, job: ClaimedJob) -> None:
         """Let an attempt go one way or another, and then try to end it once more."""
         await queue.renew({(job.id, job.attempt): self.chance.random()})
-        fate = self.chance.choices(["complete", "retry", "fail", "die"], [60, 15, 5, 20])[0]
+        fate = self.chance.choices(["complete", "retry", "stop", "fail", "die"], [55, 15, 5, 5, 20])[0]
         if fate == "die":
             await self.desk.sql(
                 "UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1 AND attempt = $2", job.id, job.attempt
@@ -83,6 +83,9 @@ class Crowd:
                 return
             await asyncio.sleep(0.02 * self.chance.random())
             fate = "complete"  # it was alive after all
+        if fate == "stop":
+            await queue.put_back(job)
+            return
         if fate == "retry":
             if await queue.retry(job, 0):
                 return
@@ -136,7 +139,7 @@ async def hammer(desk: Desk, seed: int, jobs_each: int) -> None:
     customers = [await jobs.customer(10**9) for _ in range(CUSTOMERS)]
     crowd = Crowd(desk, database, random.Random(seed), customers, jobs_each)
     try:
-        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(MAKERS * jobs_each * PATIENCE_S), asyncio.TaskGroup() as group:
             making = [group.create_task(crowd.make()) for _ in range(MAKERS)]
             for number, play in (
                 (WORKERS, crowd.work), (CANCELLERS, crowd.cancel), (SWEEPERS, crowd.sweep), (CHATS, crowd.chat),

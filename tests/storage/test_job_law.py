@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from minitoolai.core.jobs import ENDED, MIN_JOB_ID, TRANSITIONS, ClaimedJob, JobEvent, JobState
+from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, MIN_JOB_ID, TRANSITIONS, ClaimedJob, JobEvent, JobState
 from tests.storage.desk import Desk
 from tests.storage.job_desk import FILE, Customer, JobDesk, granted
 from tests.support.job_model import JobModel, ModelJob
@@ -77,7 +77,7 @@ class Play:
         for _ in range(3):
             account = await self._desk.account(6 * MOST)
             self._model.accounts[account] = ModelAccount(6 * MOST)
-            for limit in (None, 5 * MOST):
+            for limit in (None, 2 * MOST):
                 key = await self._desk.key(account, limit)
                 self._model.keys[key] = ModelKey(account, limit)
                 self._customers.append(Customer(account, key))
@@ -85,7 +85,7 @@ class Play:
     async def act(self) -> None:
         """Let something happen."""
         steps = [self.create, self.claim, self.write, self.renew, self.cancel, self.die, self.wait, self.pay]
-        (step,) = self._chance.choices(steps, [34, 20, 30, 5, 6, 5, 1, 2])
+        (step,) = self._chance.choices(steps, [34, 20, 30, 5, 6, 7, 1, 2])
         await step()
         await self.compare()
 
@@ -116,11 +116,12 @@ class Play:
         job, number = self._chance.choice(self._attempts[-30:])
         worker, model = self._workers[number], self._model.jobs[job.id]
         event = self._chance.choice([JobEvent.COMPLETE, JobEvent.COMPLETE, JobEvent.RETRY, JobEvent.FAIL])
-        said = self._model.happens(model, event, job.attempt)
+        stopped = event is JobEvent.RETRY and self._chance.random() < 0.3
+        said = self._model.happens(model, event, job.attempt, failed=event is JobEvent.RETRY and not stopped)
         if event is JobEvent.COMPLETE:
             did = await worker.complete(job, "e", FILE, {"seed": job.attempt})
         elif event is JobEvent.RETRY:
-            did = await worker.retry(job, 0)
+            did = await (worker.put_back(job) if stopped else worker.retry(job, 0))
         else:
             did = await worker.fail(job, "why")
         assert did is said
@@ -147,6 +148,9 @@ class Play:
         """Let some running jobs' workers be dead, and sweep."""
         running = [job for job in self._model.jobs.values() if job.state is JobState.RUNNING]
         lost = self._chance.sample(running, min(len(running), 3))
+        if lost and self._chance.random() < 0.5:  # this one's workers died again and again
+            lost[0].attempt = MAX_ATTEMPTS
+            await self._desk.sql("UPDATE jobs SET attempt = $1 WHERE id = $2", MAX_ATTEMPTS, lost[0].id)
         await self._jobs.lapse(*[job.id for job in lost])
         counts = await self._chance.choice(self._workers).sweep(3600)
         assert counts == self._model.lose(lost)
@@ -168,9 +172,9 @@ class Play:
 
     async def compare(self) -> None:
         """Assert that jobs, accounts and keys are what the model says, and that nobody owes anything."""
-        rows = await self._desk.sql("SELECT id, state, attempt, tag, cost FROM jobs")
+        rows = await self._desk.sql("SELECT id, state, attempt, failures, tag, cost FROM jobs")
         assert {row["id"]: tuple(row)[1:] for row in rows} == {
-            job.id: (job.state, job.attempt, job.tag, self._cost(job)) for job in self._model.jobs.values()
+            job.id: (job.state, job.attempt, job.failures, job.tag, self._cost(job)) for job in self._model.jobs.values()
         }
         rows = await self._desk.sql("SELECT id, balance, held FROM accounts")
         assert {row["id"]: (row["balance"], row["held"]) for row in rows} == {

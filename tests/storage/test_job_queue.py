@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from minitoolai.core.jobs import MAX_ATTEMPTS, ClaimedJob, JobState, StoredFile
+from minitoolai.core.jobs import MAX_ATTEMPTS, MAX_FAILURES, ClaimedJob, JobState, StoredFile
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.storage.job_queue import PgJobQueue
 from tests.storage.desk import Desk, new_id
@@ -171,17 +171,31 @@ async def test_a_job_waits_before_it_is_tried_again(desk: Desk) -> None:
     assert (second.attempt, row["started_at"], row["not_before"]) == (2, started, None)
 
 
-async def test_attempts_are_counted(desk: Desk) -> None:
+async def test_failures_are_counted(desk: Desk) -> None:
     """After the last one a job is not put back: its worker fails it."""
     jobs = JobDesk(desk)
     await jobs.ask(await jobs.customer())
     worker = jobs.worker()
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    for failures in range(MAX_FAILURES):
         job = await jobs.claimed(worker)
-        assert job.attempt == attempt
-        assert await worker.retry(job, 0) is (attempt < MAX_ATTEMPTS)
+        assert (job.attempt, job.failures) == (failures + 1, failures)
+        assert await worker.retry(job, 0) is (failures + 1 < MAX_FAILURES)
     assert await jobs.state(job.id) is JobState.RUNNING
     assert await worker.fail(job, "three times")
+    await desk.clean()
+
+
+async def test_a_job_that_is_given_back_has_not_failed(desk: Desk) -> None:
+    """However often: workers that stop cost it nothing, and its failures stay what they were."""
+    jobs = JobDesk(desk)
+    await jobs.ask(await jobs.customer())
+    worker = jobs.worker()
+    assert await worker.retry(await jobs.claimed(worker), 0)
+    for attempt in range(2, MAX_ATTEMPTS + 3):
+        job = await jobs.claimed(worker)
+        assert (job.attempt, job.failures) == (attempt, 1)
+        assert await worker.put_back(job)
+        assert not await worker.put_back(job)
     await desk.clean()
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from minitoolai.core.jobs import MAX_ATTEMPTS
 from minitoolai.core.ledger import CallOutcome, HoldOutcome, HoldRequest, Repeatable, Settlement
 from minitoolai.storage.replays import PgReplays
 from tests.storage.desk import SEAL, Desk, new_id, settle_all
@@ -69,7 +70,7 @@ async def test_a_job_that_did_not_succeed_frees_its_key(desk: Desk, end: str) ->
         if end == "failed":
             assert await worker.fail(job, "why")
         else:
-            await desk.sql("UPDATE jobs SET attempt = 3")
+            await desk.sql("UPDATE jobs SET attempt = $1", MAX_ATTEMPTS)
             await jobs.lapse(job.id)
             assert await worker.sweep(3600) == (0, 1)
     assert await desk.sql("SELECT 1 FROM replays") == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, TRANSITIONS, JobEvent, JobState
+from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, MAX_FAILURES, TRANSITIONS, JobEvent, JobState
 from tests.support.ledger_model import ModelAccount, ModelKey
 
 
@@ -21,6 +21,7 @@ class ModelJob:
     tag: int
     state: JobState = JobState.QUEUED
     attempt: int = 0
+    failures: int = 0
 
     @property
     def counts(self) -> bool:
@@ -68,13 +69,14 @@ class JobModel:
             self.clocks[engine] = max(self.clocks[engine], job.tag)
         return taken
 
-    def happens(self, job: ModelJob, event: JobEvent, attempt: int | None = None) -> bool:
+    def happens(self, job: ModelJob, event: JobEvent, attempt: int | None = None, *, failed: bool = False) -> bool:
         """Let something happen to a job, in the name of an attempt where one is given; whether it counted."""
         after = TRANSITIONS.get((job.state, event))
         if after is None or (attempt is not None and (job.state is not JobState.RUNNING or job.attempt != attempt)):
             return False
-        if event is JobEvent.RETRY and job.attempt >= MAX_ATTEMPTS:
+        if failed and job.failures + 1 >= MAX_FAILURES:
             return False
+        job.failures += failed
         if event is JobEvent.CLAIM:
             job.attempt += 1
         job.state = after
@@ -92,7 +94,7 @@ class JobModel:
         """Let the workers of running jobs be dead; return how many were put back and how many failed."""
         retried = failed = 0
         for job in jobs:
-            if self.happens(job, JobEvent.RETRY):
+            if job.attempt < MAX_ATTEMPTS and self.happens(job, JobEvent.RETRY):
                 retried += 1
             else:
                 failed += self.happens(job, JobEvent.FAIL)

@@ -12,7 +12,7 @@ import msgspec
 
 from minitoolai.core.catalog import PictureModel
 from minitoolai.core.errors import DatabaseUnavailable
-from minitoolai.core.jobs import MAX_ATTEMPTS, MIN_JOB_ID, ClaimedJob, JobState, StoredFile
+from minitoolai.core.jobs import MAX_FAILURES, MIN_JOB_ID, ClaimedJob, JobState, StoredFile
 from minitoolai.core.pictures import PictureRequest
 from tests.support.pictures import picture
 
@@ -48,11 +48,20 @@ class FakeJobQueue:
         self.forgotten: list[int] = []
         self._last = MIN_JOB_ID
 
-    def add(self, *, model: str = "m", engine: str = "e", asked: PictureRequest = ASKED, attempt: int = 0) -> ClaimedJob:
-        """Put a job into the queue that had so many attempts; return it as its next attempt will be."""
+    def add(
+        self, *, model: str = "m", engine: str = "e", asked: PictureRequest = ASKED, attempt: int = 0, failures: int = 0
+    ) -> ClaimedJob:
+        """Put a job into the queue that had so many attempts and failures; return it as its next attempt will be."""
         self._last += 1
         job = ClaimedJob(
-            self._last, UUID(int=self._last), attempt + 1, model, engine, msgspec.json.encode(asked), datetime.now(UTC)
+            self._last,
+            UUID(int=self._last),
+            attempt + 1,
+            model,
+            engine,
+            msgspec.json.encode(asked),
+            datetime.now(UTC),
+            failures,
         )
         self.waiting.append(job)
         self.states[job.id] = JobState.QUEUED
@@ -89,11 +98,20 @@ class FakeJobQueue:
     async def retry(self, job: ClaimedJob, wait_s: float) -> bool:
         """Put a job back."""
         await self._fails("retry")
-        if job.attempt >= MAX_ATTEMPTS or not self._end(job, JobState.QUEUED):
+        if job.failures + 1 >= MAX_FAILURES or not self._end(job, JobState.QUEUED):
             return False
         self.pauses.append((job.id, wait_s))
-        self.waiting.append(msgspec.structs.replace(job, attempt=job.attempt + 1))
+        self.waiting.append(msgspec.structs.replace(job, attempt=job.attempt + 1, failures=job.failures + 1))
         return self._heard("retry")
+
+    async def put_back(self, job: ClaimedJob) -> bool:
+        """Put a job back that did not fail."""
+        await self._fails("put_back")
+        if not self._end(job, JobState.QUEUED):
+            return False
+        self.pauses.append((job.id, 0.0))
+        self.waiting.append(msgspec.structs.replace(job, attempt=job.attempt + 1))
+        return self._heard("put_back")
 
     async def fail(self, job: ClaimedJob, message: str) -> bool:
         """End a job without."""

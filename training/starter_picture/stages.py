@@ -98,7 +98,7 @@ UNET_STAGES = (
     ),
     UnetStage(
         "shapes",
-        8000,
+        5096,
         1.2e-3,
         (
             (256, 256, 0.42),
@@ -108,8 +108,8 @@ UNET_STAGES = (
     ),
     UnetStage(
         "wide",
-        2600,
-        1e-3,
+        600,
+        8e-4,
         (
             (256, 256, 0.20),
             *_both_ways(

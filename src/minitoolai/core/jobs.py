@@ -15,8 +15,11 @@ from msgspec import Struct
 
 from minitoolai.core.ledger import HoldAnswer, Repeatable
 
-#: Times that a job is tried before it is given up.
-MAX_ATTEMPTS = 3
+#: Attempts that may fail before a job is given up: its engine, or the store of files, does not do it.
+MAX_FAILURES = 3
+#: Attempts that a job may have in all before the death of a worker ends it. It is hardly the job's fault, as children draw:
+#: but one that brings machine after machine down must not go on for ever.
+MAX_ATTEMPTS = 10
 #: Ids of jobs: nobody guesses one soon, and JavaScript reads them exactly.
 MIN_JOB_ID, MAX_JOB_ID = 10**9, 2**53 - 1
 
@@ -36,11 +39,11 @@ class JobEvent(StrEnum):
 
     #: A worker takes it: its attempt begins.
     CLAIM = "claim"
-    #: Its attempt failed, or its worker died, and it may be tried again.
+    #: Its attempt failed, its worker died or stopped, and it may be tried again.
     RETRY = "retry"
     #: Its picture is stored: charged in the same transaction.
     COMPLETE = "complete"
-    #: It cannot succeed, or its attempts are used up: its hold is released in the same transaction.
+    #: It cannot succeed, or failed or was given up too often: its hold is released in the same transaction.
     FAIL = "fail"
     #: Its owner does not want it any more: its hold is released in the same transaction.
     CANCEL = "cancel"
@@ -121,6 +124,8 @@ class ClaimedJob(Struct, frozen=True):
     #: In clear.
     request: bytes
     created_at: datetime
+    #: Attempts before this one that failed; those whose worker died or stopped are not among them.
+    failures: int = 0
 
 
 class JobView(Struct, frozen=True):

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from minitoolai import __version__
+from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.money import NUSD_PER_USD
 from minitoolai.runtime.figures import DURATIONS_S, Figures, Key, Tally, read_figures
 from minitoolai.runtime.metrics import Metrics
@@ -19,6 +20,9 @@ from minitoolai.services.breaker import State
 
 #: A gateway writes its file every second: gauges in an older one are of a process that is gone, or stuck.
 YOUNG_S = 5.0
+
+#: How many jobs there are, by engine and state.
+Depths = Mapping[tuple[str, str], int]
 
 _ENGINE = ("model", "engine")
 #: What is counted: name, text, labels (fields of `Key`), and what of a tally. Those without a route: of paid calls.
@@ -55,15 +59,32 @@ _GAUGES: Mapping[str, tuple[str, Callable[[Iterable[float]], float]]] = {
 class MetricsPage:
     """Makes the page."""
 
-    def __init__(self, metrics: Metrics, readiness: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(
+        self, metrics: Metrics, readiness: Callable[[], Awaitable[dict[str, Any]]], depths: Callable[[], Awaitable[Depths]]
+    ) -> None:
+        """`depths` counts the jobs that wait or run; it may fail with `DatabaseUnavailable`."""
         self._metrics = metrics
         self._readiness = readiness
+        self._depths = depths
 
     async def __call__(self) -> bytes:
         """Return the page as it is now."""
         state = await self._readiness()
         self._metrics.flush()
-        return generate_latest(_Families([*_families(*self._all()), *_server(state)]))
+        return generate_latest(_Families([*_families(*self._all()), *_server(state), *await self._jobs(state)]))
+
+    async def _jobs(self, state: Mapping[str, Any]) -> list[Metric]:
+        """Return how many jobs there are; nothing while the database does not say."""
+        if state["database"] != "ok":
+            return []
+        try:
+            depths = await self._depths()
+        except DatabaseUnavailable:
+            return []
+        jobs = GaugeMetricFamily("minitoolai_jobs", "Jobs that wait or are drawn.", labels=("engine", "state"))
+        for labels, count in sorted(depths.items()):
+            jobs.add_metric(labels, count)
+        return [jobs]
 
     def _all(self) -> tuple[list[Figures], list[Figures]]:
         """Return the figures of all gateways there were, and of those that live."""
@@ -159,6 +180,8 @@ def _server(state: Mapping[str, Any]) -> Iterator[Metric]:
         if engine["state"] != "configured":
             ready.add_metric((name,), engine["state"] == "ready")
     yield ready
+    working = [worker for worker in state["workers"].values() if worker["state"] == "ready"]
+    yield GaugeMetricFamily("minitoolai_picture_workers", "Workers of this server that draw.", value=len(working))
     info = GaugeMetricFamily("minitoolai_build_info", "The program.", labels=("version",))
     info.add_metric((__version__,), 1)
     yield info

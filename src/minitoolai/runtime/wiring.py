@@ -148,7 +148,7 @@ async def build_gateway(boot: GatewayBoot, reach: Reach = PUBLIC) -> Gateway:
     readiness = Readiness(database, boot)
     add_health(routes, application, readiness)
     token = boot.environment.get(server.metrics_token_env or "")
-    add_metrics(routes, MetricsPage(observation.metrics, readiness), token)
+    add_metrics(routes, MetricsPage(observation.metrics, readiness, drawn.queue.depths), token)
     add_openapi(routes)
 
     await ledger.register()

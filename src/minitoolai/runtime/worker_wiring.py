@@ -77,9 +77,8 @@ def build_worker(boot: WorkerBoot) -> WorkerProcess:
         drain_timeout_s=settings.server.drain_timeout_s,
     )
     sender = Sender()
-    teller = Teller(
-        PgWebhooks(database, seal), sender, key=bytes.fromhex(boot.webhooks_key), image_url=_links(boot)
-    )  # fmt: skip
+    webhooks = PgWebhooks(database, seal)
+    teller = Teller(webhooks, sender, key=bytes.fromhex(boot.webhooks_key), image_url=_links(boot))
     background = [
         asyncio.create_task(news.listen(), name="news of jobs"),
         asyncio.create_task(sweep_jobs(queue, settings.jobs.max_wait_s), name="sweep jobs"),

@@ -95,7 +95,7 @@ class Drawing:
         drawn = waiting.drawn()
         if not drawn:
             raise reason or _failure(call, waiting)
-        return Drawn(drawn, waiting.made[-1].rates, replayed=facts.replayed)
+        return Drawn(drawn, waiting.made[-1].rates, replayed=not waiting.own)
 
     def _open(self, call_id: UUID, call: PictureCall) -> OpenCall:
         """Let the clock watch over the call: nothing is held by this process for it, so that it costs nothing so far."""

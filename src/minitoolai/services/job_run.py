@@ -24,14 +24,14 @@ from minitoolai.core.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from minitoolai.core.jobs import MAX_ATTEMPTS, ClaimedJob, StoredFile
+from minitoolai.core.jobs import MAX_FAILURES, ClaimedJob, StoredFile
 from minitoolai.core.picture_errors import StorageUnavailable
 from minitoolai.core.picture_header import PictureHeader, read_header
 from minitoolai.core.pictures import PictureRequest
 from minitoolai.services.picture_ports import Blobs, JobQueue, PictureEngine
 from minitoolai.services.routing import OTHERS_MAY_DO_BETTER, Path, Router
 
-#: Pauses after the first and the second attempt that failed, in seconds: a child of ours that died is back within them.
+#: Pauses after the first and the second failure, in seconds: a child of ours that died is back within them.
 RETRY_WAITS_S = (2.0, 10.0)
 #: The longest pause that an engine may ask for, in seconds: the job's owner waits as well.
 LONGEST_WAIT_S = 60.0
@@ -137,7 +137,8 @@ class JobRun:
 
     async def put_back(self, hand: InHand) -> None:
         """Give up an attempt that nothing is wrong with: the job may be claimed again at once."""
-        await self._again(hand, ENGINE_FAILED, None)
+        hand.ending = True
+        await self._told(lambda: self._queue.put_back(hand.job))
 
     async def _draw(self, hand: InHand, request: PictureRequest) -> tuple[str, bytes]:
         """Return who drew the picture, and the picture. Raises `ApiError`."""
@@ -178,15 +179,14 @@ class JobRun:
         except StorageUnavailable:
             log.warning("the picture of attempt %d at job %d is left over", hand.job.attempt, hand.job.id)
 
-    async def _again(self, hand: InHand, why: str, asked_s: float | None) -> None:
-        """Put a job back, or fail it with `why` when its attempts are used up; `asked_s`: the pause that the failure asks
-        for; None: none at all."""
+    async def _again(self, hand: InHand, why: str, asked_s: float) -> None:
+        """Put a job back, or fail it with `why` when it failed too often; `asked_s`: the pause that the failure asks for."""
         hand.ending = True
         job = hand.job
-        if job.attempt >= MAX_ATTEMPTS:
+        if job.failures + 1 >= MAX_FAILURES:
             await self._fail(hand, why)
             return
-        wait_s = 0.0 if asked_s is None else max(RETRY_WAITS_S[job.attempt - 1], min(asked_s, LONGEST_WAIT_S))
+        wait_s = max(RETRY_WAITS_S[job.failures], min(asked_s, LONGEST_WAIT_S))
         await self._told(lambda: self._queue.retry(job, wait_s))
 
     async def _fail(self, hand: InHand, message: str) -> None:

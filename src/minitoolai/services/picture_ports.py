@@ -107,7 +107,11 @@ class JobQueue(Protocol):
         ...
 
     async def retry(self, job: ClaimedJob, wait_s: float) -> bool:
-        """Put a job back after an attempt that failed; False: it is not ours any more, or its attempts are used up."""
+        """Put a job back after an attempt that failed; False: it is not ours any more, or failed too often."""
+        ...
+
+    async def put_back(self, job: ClaimedJob) -> bool:
+        """Put a job back that nothing is wrong with, for whoever comes; False: it is not ours any more."""
         ...
 
     async def fail(self, job: ClaimedJob, message: str) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import PostgresError
 
-from minitoolai.core.jobs import MAX_ATTEMPTS, ClaimedJob, StoredFile
+from minitoolai.core.jobs import MAX_ATTEMPTS, MAX_FAILURES, ClaimedJob, StoredFile
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.storage.database import Database
 from minitoolai.storage.seal import Seal
@@ -20,7 +20,7 @@ LEASE_S = 15.0
 #: Jobs of one sweep at most.
 SWEEP_MOST = 200
 #: What owners are told of jobs that no worker ended.
-LOST = "Its worker died, three times in a row. Nothing was charged; send it again."
+LOST = "Its worker died, again and again. Nothing was charged; send it again."
 WAITED = "No worker took it in time. Nothing was charged; send it again later."
 
 _CLAIM = "SELECT * FROM job_claim_v1($1, $2, $3, $4)"
@@ -62,7 +62,7 @@ class PgJobQueue:
         return [
             ClaimedJob(
                 row["id"], row["call_id"], row["attempt"], row["model"], row["engine"],
-                self._seal.open(row["request"], row["call_id"].bytes), row["created_at"],
+                self._seal.open(row["request"], row["call_id"].bytes), row["created_at"], row["failures"],
             )
             for row in rows
         ]  # fmt: skip
@@ -83,8 +83,12 @@ class PgJobQueue:
         )
 
     async def retry(self, job: ClaimedJob, wait_s: float) -> bool:
-        """Put a job back after an attempt that failed; False: it is not ours any more, or its attempts are used up."""
-        return await self._retry(job.id, job.attempt, wait_s=wait_s)
+        """Put a job back after an attempt that failed; False: it is not ours any more, or failed too often."""
+        return await self._retry(job.id, job.attempt, "failed", MAX_FAILURES, wait_s)
+
+    async def put_back(self, job: ClaimedJob) -> bool:
+        """Put a job back that nothing is wrong with, for whoever comes; False: it is not ours any more."""
+        return await self._retry(job.id, job.attempt, "stopped")
 
     async def fail(self, job: ClaimedJob, message: str) -> bool:
         """End a job that cannot succeed, with nothing charged; False: it is not ours any more."""
@@ -100,7 +104,7 @@ class PgJobQueue:
             waited = await connection.fetch(_WAITED, SWEEP_MOST, timedelta(seconds=max_wait_s))
         retried = failed = 0
         for job, attempt in lapsed:
-            if await self._retry(job, attempt, lapsed=True):
+            if await self._retry(job, attempt, "lapsed", MAX_ATTEMPTS):
                 retried += 1
             else:
                 failed += await self._give_up(job, attempt, lapsed=True, message=LOST)
@@ -124,10 +128,9 @@ class PgJobQueue:
         async with self._database.connection() as connection:
             return {(engine, state): jobs for engine, state, jobs in await connection.fetch(_DEPTHS)}
 
-    async def _retry(self, job: int, attempt: int, *, lapsed: bool = False, wait_s: float = 0.0) -> bool:
+    async def _retry(self, job: int, attempt: int, why: str, most: int | None = None, wait_s: float = 0.0) -> bool:
         async with self._database.connection() as connection:
-            wait = timedelta(seconds=wait_s)
-            return bool(await connection.fetchval(_RETRY, job, attempt, lapsed, MAX_ATTEMPTS, wait))
+            return bool(await connection.fetchval(_RETRY, job, attempt, why, most, timedelta(seconds=wait_s)))
 
     async def _give_up(self, job: int, attempt: int | None, *, lapsed: bool = False, message: str) -> bool:
         """Fail a job; one whose hold is gone is left as it stands, and keeps no other from being swept."""

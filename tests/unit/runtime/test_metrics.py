@@ -11,6 +11,7 @@ from uuid import UUID
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.ledger import CallOutcome, Settlement
 from minitoolai.core.records import CallFacts, RequestRecord, request_record
 from minitoolai.runtime.metrics import Metrics
@@ -44,13 +45,25 @@ def metrics(file: Path | None, **gauges: float) -> Metrics:
     return Metrics(lambda: gauges, lambda: {"up": "closed", "other": "open"}, file)
 
 
-async def page(of: Metrics) -> Mapping[str, float]:
-    """Return each line of the page: what stands before its value, without our prefix, and the value."""
+async def page(
+    of: Metrics, *, database: str = "ok", jobs: Mapping[tuple[str, str], int] | None = None
+) -> Mapping[str, float]:  # fmt: skip
+    """Return each line of the page: what stands before its value, without our prefix, and the value.
+
+    `jobs`: None: the database has gone when they are counted.
+    """
 
     async def readiness() -> dict[str, Any]:
-        return {"ready": True, "database": "ok", "engines": {"local": {"state": "ready"}, "up": {"state": "configured"}}}
+        engines = {"local": {"state": "ready"}, "up": {"state": "configured"}}
+        workers = {"worker-0": {"state": "ready"}, "worker-1": {"state": "starting"}}
+        return {"ready": True, "database": database, "engines": engines, "workers": workers}
 
-    text = (await MetricsPage(of, readiness)()).decode()
+    async def depths() -> Mapping[tuple[str, str], int]:
+        if jobs is None:
+            raise DatabaseUnavailable()
+        return jobs
+
+    text = (await MetricsPage(of, readiness, depths)()).decode()
     families = list(text_string_to_metric_families(text))
     assert len({family.name for family in families}) == len(families)
     assert all(family.name.startswith("minitoolai_") and family.documentation for family in families)
@@ -61,6 +74,18 @@ async def page(of: Metrics) -> Mapping[str, float]:
 ROUTE = 'route="POST /v1/chat/completions"'
 UP = 'engine="up",model="gpt-4o"'
 COMPLETED = 'calls_total{engine="up",model="gpt-4o",outcome="completed"}'
+
+
+async def test_jobs_are_counted_by_the_database() -> None:
+    """Those that wait and those that are drawn, by engine; nothing is said of them while it is away."""
+    jobs = {("sd", "queued"): 7, ("sd", "running"): 1}
+    found = await page(metrics(None), jobs=jobs)
+    assert {name: value for name, value in found.items() if name.startswith("jobs")} == {
+        'jobs{engine="sd",state="queued"}': 7, 'jobs{engine="sd",state="running"}': 1,
+    }  # fmt: skip
+    assert found["picture_workers"] == 1
+    for away in (await page(metrics(None)), await page(metrics(None), database="unavailable", jobs=jobs)):
+        assert not [name for name in away if name.startswith("jobs")]
 
 
 async def test_a_calls_figures() -> None:

@@ -33,9 +33,9 @@ class JobRoom:
         catalog = Catalog([MODEL, CHAT, NOWHERE])
         self.runs = JobRun(catalog, self.router, self.queue, self.blobs, today=lambda: date(2026, 11, 25))
 
-    async def hand(self, *, attempt: int = 1, model: str = "m", request: bytes | None = None) -> InHand:
-        """Return a job in hand, claimed as its `attempt`."""
-        self.queue.add(attempt=attempt - 1, model=model)
+    async def hand(self, *, attempt: int = 1, failures: int = 0, model: str = "m", request: bytes | None = None) -> InHand:
+        """Return a job in hand, claimed as its `attempt` after so many failures."""
+        self.queue.add(attempt=attempt - 1, failures=failures, model=model)
         (job,) = await self.queue.claim("e", 1)
         return InHand(job if request is None else msgspec.structs.replace(job, request=request))
 

@@ -8,7 +8,7 @@ import pytest
 
 from minitoolai.core.catalog import Catalog
 from minitoolai.core.errors import DatabaseUnavailable, InvalidValue
-from minitoolai.core.jobs import JobState
+from minitoolai.core.jobs import MAX_ATTEMPTS, JobState
 from minitoolai.core.picture_errors import StorageUnavailable
 from minitoolai.services import job_run as module
 from minitoolai.services.breaker import State
@@ -24,13 +24,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN_S", 0)
 
 
-@pytest.mark.parametrize("attempt", [1, 3])
-async def test_a_picture_that_cannot_be_kept(attempt: int) -> None:
+@pytest.mark.parametrize("failures", [0, 2])
+async def test_a_picture_that_cannot_be_kept(failures: int) -> None:
     """Is drawn again, and at last its owner is told that it was not the engine."""
     room = JobRoom(FakePictureEngine())
     room.blobs.failure = StorageUnavailable(retry_after_s=5)
-    hand = await room.run(attempt=attempt)
-    if attempt == 1:
+    hand = await room.run(failures=failures)
+    if failures == 0:
         assert (room.state(hand), room.queue.pauses) == (JobState.QUEUED, [(hand.job.id, 5.0)])
     else:
         assert (room.state(hand), room.queue.messages[hand.job.id]) == (JobState.FAILED, STORE_FAILED)
@@ -86,13 +86,14 @@ async def test_an_answer_that_was_lost_does_not_cost_the_picture() -> None:
 
 
 async def test_what_is_put_back_waits_for_nothing() -> None:
-    """Nothing is wrong with it; its last attempt is its last all the same."""
+    """Nothing is wrong with it, however often it was given up before; it counts as no failure."""
     room = JobRoom(FakePictureEngine())
-    hand, last = await room.hand(), await room.hand(attempt=3)
+    room.queue.failures["put_back"] = [DatabaseUnavailable() for _ in range(5)]
+    hand = await room.hand(attempt=2 * MAX_ATTEMPTS, failures=2)
     await room.runs.put_back(hand)
-    await room.runs.put_back(last)
     assert room.queue.pauses == [(hand.job.id, 0.0)]
-    assert room.state(last) is JobState.FAILED
+    (again,) = await room.queue.claim("e", 1)
+    assert (again.attempt, again.failures) == (2 * MAX_ATTEMPTS + 1, 2)
 
 
 async def test_a_job_that_is_lost_is_left_as_it_is() -> None:

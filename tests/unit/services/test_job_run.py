@@ -81,11 +81,11 @@ async def test_a_fault_of_the_request_ends_the_job_at_once(failure: ApiError) ->
     assert room.router.states()["e"] is State.CLOSED
 
 
-@pytest.mark.parametrize(("attempt", "wait_s"), [(1, 2.0), (2, 10.0)])
-async def test_a_failed_attempt_is_made_again(attempt: int, wait_s: float) -> None:
-    """After 2 s, then after 10 s; nothing is kept."""
+@pytest.mark.parametrize(("failures", "wait_s"), [(0, 2.0), (1, 10.0)])
+async def test_a_failed_attempt_is_made_again(failures: int, wait_s: float) -> None:
+    """After 2 s, then after 10 s, whatever attempt it is; nothing is kept."""
     room = JobRoom(FakePictureEngine("e", BROKEN))
-    hand = await room.run(attempt=attempt)
+    hand = await room.run(attempt=5, failures=failures)
     assert (room.state(hand), room.queue.pauses) == (JobState.QUEUED, [(hand.job.id, wait_s)])
     assert room.blobs.files == {}
 
@@ -101,7 +101,7 @@ async def test_an_engine_may_ask_for_a_longer_pause(asked_s: int, wait_s: float)
 async def test_the_third_failure_ends_the_job() -> None:
     """Its owner is told in plain words, without the engine's."""
     room = JobRoom(FakePictureEngine("e", RuntimeError("secret of the provider")))
-    hand = await room.run(attempt=3)
+    hand = await room.run(attempt=7, failures=2)
     assert (room.state(hand), room.queue.messages[hand.job.id]) == (JobState.FAILED, ENGINE_FAILED)
 
 

@@ -240,7 +240,7 @@ async def test_what_the_database_does_not_take_back_lapses(monkeypatch: pytest.M
     job = room.queue.add()
     async with room.works():
         await until(lambda: engine.drawing == 1, "it is drawn")
-        room.queue.failures["retry"] = [DatabaseUnavailable() for _ in range(10_000)]
+        room.queue.failures["put_back"] = [DatabaseUnavailable() for _ in range(10_000)]
     assert room.queue.states[job.id] is JobState.RUNNING
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 #: Shorter side of what is drawn, as a share of the native size, at least: below it a model has hardly seen a picture.
-LEAST_SHORT_SIDE = 0.625
+LEAST_SHORT_SIDE = 0.75
 #: What a side may be above a multiple of the grid and still be that multiple: the rounding of floating point.
 _ROUNDING = 1e-9
 

@@ -21,6 +21,8 @@ CREATE TABLE jobs (
     -- Start-time fair queueing (Goyal, Vin, Cheng 1996) with jobs as units: the lowest tag of an engine is next.
     tag          bigint NOT NULL,
     attempt      integer NOT NULL DEFAULT 0,
+    -- Attempts that failed; not those whose worker died or stopped.
+    failures     integer NOT NULL DEFAULT 0,
     -- Who draws it, until when without a word.
     worker_id    uuid,
     lease_until  timestamptz,
@@ -272,17 +274,20 @@ BEGIN
     RETURN true;
 END $$;
 
--- Puts a job back into the queue after an attempt that failed; `p_lapsed`: only where its worker's lease has lapsed.
--- Answers whether it did; false: as `job_end_v1`, or its attempts are used up.
-CREATE FUNCTION job_retry_v1(p_job bigint, p_attempt integer, p_lapsed boolean, p_most integer, p_wait interval)
+-- Puts a job back into the queue, after `p_wait`. `p_why`: 'failed': its attempt did, and not yet `p_most` have; 'lapsed':
+-- its worker's lease has, and it had not yet `p_most` attempts; 'stopped': its worker gives it back, however often.
+-- Answers whether it did; false: as `job_end_v1`, or it may not be tried again.
+CREATE FUNCTION job_retry_v1(p_job bigint, p_attempt integer, p_why text, p_most integer, p_wait interval)
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     lane text;
 BEGIN
     UPDATE jobs SET state = 'queued', worker_id = NULL, lease_until = NULL, progress = 0,
-           not_before = clock_timestamp() + p_wait
-    WHERE id = p_job AND state = 'running' AND attempt = p_attempt AND attempt < p_most
-      AND (NOT p_lapsed OR lease_until < clock_timestamp())
+           not_before = clock_timestamp() + p_wait, failures = failures + (p_why = 'failed')::integer
+    WHERE id = p_job AND state = 'running' AND attempt = p_attempt
+      AND CASE p_why WHEN 'failed' THEN failures + 1 < p_most
+                     WHEN 'lapsed' THEN attempt < p_most AND lease_until < clock_timestamp()
+                     ELSE p_why = 'stopped' END
     RETURNING engine INTO lane;
     IF NOT FOUND THEN
         RETURN false;
