@@ -22,20 +22,11 @@ from minitoolai.core.picture_header import PictureHeader, read_header
 from minitoolai.services.job_run import STORE_FAILED
 from tests.support import tiny_diffusion
 from tests.support.databases import open_folder
-from tests.support.picture_shop import CREATE, DATABASE, ENGINE, GATEWAY, JOBS, ORDERS, WORKER, Shop
+from tests.support.drawing_product import PRICE, Product
+from tests.support.picture_shop import DATABASE, ENGINE, GATEWAY, ORDERS, WORKER, Shop
 from tests.support.servers import product_server
 
-PRICE, CREDIT = 1_500_000, 1_000_000_000
-SETTINGS = """
-[jobs]
-workers = {workers}
-[engines.tiny]
-kind = "onnx"
-model_path = "{model}"
-threads = 1
-[models.realvision]
-engine = "tiny"
-"""
+CREDIT = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +37,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def all_is_right(shop: Shop) -> int:
     """Each job has one whole picture that is its own, and one charge; nothing else has. Return how many were drawn again."""
-    books, jobs = shop.books, {job.id: job for job in shop.jobs}
+    books, server, jobs = shop.product.books, shop.product.server, {job.id: job for job in shop.sold}
     rows = {row["id"]: row for row in await books.fetch("SELECT * FROM jobs")}
     assert rows.keys() == jobs.keys(), "there are the jobs that customers were told of, and no others"
     assert {row["state"] for row in rows.values()} == {JobState.SUCCEEDED}, [row["message"] for row in rows.values()]
-    kept = shop.server.data_dir / "files"
+    kept = server.data_dir / "files"
     pictures: defaultdict[int, set[str]] = defaultdict(set)
-    for job in shop.jobs:
+    for job in shop.sold:
         told = await job.look()
         assert (told["status"], told["cost"]) == ("success", "0.0015")
-        fetched = await job.caller.send(told["image_url"].removeprefix(shop.server.base), method="GET")
+        fetched = await job.caller.get(told["image_url"].removeprefix(server.base))
         assert (fetched.status, fetched.headers["content-type"]) == (200, "image/png")
         assert fetched.body == (kept / rows[job.id]["file"]).read_bytes()
         order = ORDERS[job.order]
@@ -67,15 +58,15 @@ async def all_is_right(shop: Shop) -> int:
     assert len(set().union(*pictures.values())) == len(pictures)
     left_over = {file.relative_to(kept).as_posix() for file in kept.rglob("*.png")} - {row["file"] for row in rows.values()}
     assert {int(Path(name).name.split("-")[0]) for name in left_over} <= jobs.keys()
-    for caller in {job.caller for job in shop.jobs}:
-        mine = sum(job.caller is caller for job in shop.jobs)
+    for caller in {job.caller for job in shop.sold}:
+        mine = sum(job.caller is caller for job in shop.sold)
         records = await books.records(caller)
         assert [(record["cost"], record["images"]) for record in records] == [(PRICE, 1)] * mine
         assert await books.balance(caller) == CREDIT - mine * PRICE
     charges = await books.fetch("SELECT id, amount FROM transfers WHERE kind = 2")
     assert {(charge["id"], charge["amount"]) for charge in charges} == {(row["call_id"], PRICE) for row in rows.values()}
     assert (len(charges), await books.held()) == (len(jobs), 0)
-    shop.server.command("ledger", "verify")
+    server.command("ledger", "verify")
     again = [row["attempt"] for row in rows.values() if row["attempt"] > 1]
     print(f"{len(jobs)} pictures, attempts of those drawn again: {again}, {len(left_over)} files left over")
     return len(again)
@@ -84,9 +75,10 @@ async def all_is_right(shop: Shop) -> int:
 async def once(model: Path, seed: int, *, workers: int, customers: int, jobs_each: int, deaths: dict[str, int]) -> None:
     """Let customers ask for pictures, the last one by keys and all the time, and let processes die until all are drawn."""
     with open_folder() as folder, product_server(folder, None) as server:
-        shop = Shop(server, random.Random(seed))
-        shop.start(SETTINGS.format(workers=workers, model=model))
-        *plain, keyed = [await shop.customer() for _ in range(customers)]
+        product = Product(server, model)
+        product.start(workers=workers)
+        shop = Shop(product, random.Random(seed))
+        *plain, keyed = [await product.caller() for _ in range(customers)]
         began = time.monotonic()
         await asyncio.gather(*(shop.ask(caller) for caller in plain for _ in range(jobs_each)))
 
@@ -140,32 +132,29 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-async def test_a_full_disk_costs_nobody_anything(model: Path, small_disk: Path, seed: int) -> None:
+async def test_a_full_disk_costs_nobody_anything(model: Path, small_disk: Path) -> None:
     """Jobs fail after their attempts, with nothing charged; the rest goes on, and so do pictures once there is room."""
     with open_folder() as folder, product_server(folder, None) as server:
-        shop = Shop(server, random.Random(seed))
         kept = small_disk / "files"
-        shop.start(SETTINGS.format(workers=1, model=model) + f'[storage]\nurl = "file://{kept}"\n')
-        caller = await shop.customer()
+        server.environment["MINITOOLAI_STORAGE__URL"] = f"file://{kept}"
+        product = Product(server, model)
+        product.start()
+        caller = await product.caller()
 
         async def drawn(balance_nusd: int) -> dict[str, Any]:
-            asked = await caller.send(CREATE, ORDERS[0])
-            job = shop.note(caller, 0, asked)
-            told = await caller.send(JOBS, {"jobid": job.id, "signature": job.signature, "wait": 60})
-            assert await shop.books.balance(caller) == balance_nusd
-            assert await shop.books.held() == 0
-            found: dict[str, Any] = told.json
-            return found
+            told = await (await product.ask(caller)).look(wait_s=60)
+            assert (await product.books.balance(caller), await product.books.held()) == (balance_nusd, 0)
+            return told
 
         first = await drawn(CREDIT - PRICE)
         filler = fill(small_disk)
         failed = await drawn(CREDIT - PRICE)
         assert (failed["status"], failed["message"]) == ("error", STORE_FAILED)
         assert list((kept / ".incoming").iterdir()) == []
-        assert (await caller.send("/readyz", method="GET")).status == 200
+        assert (await caller.get("/readyz")).status == 200
         filler.unlink()
         second = await drawn(CREDIT - 2 * PRICE)
         for told in (first, second):
-            fetched = await caller.send(told["image_url"].removeprefix(server.base), method="GET")
+            fetched = await caller.get(told["image_url"].removeprefix(server.base))
             assert (fetched.status, read_header(fetched.body)) == (200, PictureHeader("png", 257, 301))
-        assert await shop.books.problems() == ()
+        assert await product.books.problems() == ()

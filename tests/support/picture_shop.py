@@ -13,79 +13,47 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from minitoolai.runtime.postgres import running_url
-from tests.support.books import Books
 from tests.support.clients import Caller, Reply, until
-from tests.support.servers import ProductServer, children_of, command_of
+from tests.support.drawing_product import Job, Product
+from tests.support.servers import children_of, command_of
 
-CREATE, JOBS = "/api/texttoimage/", "/api/texttoimage/jobs/"
+CREATE = "/api/texttoimage/"
 #: Few enough that most pictures are drawn several times: one order, one picture, whoever drew it in which attempt.
 ORDERS: tuple[dict[str, Any], ...] = tuple(
     {"model": "realvision", "prompt": "the red star", "width": width, "height": height, "steps": steps, "seed": seed}
     for seed, (width, height, steps) in enumerate([(257, 301, 1), (512, 512, 8), (640, 256, 4), (1024, 1024, 8)])
 )
 #: What dies, by a part of its command.
-WORKER, ENGINE, DATABASE, GATEWAY = (
-    "minitoolai.runtime.worker",
-    "onnx_pictures",
-    "/bin/postgres",
-    "minitoolai.runtime.gateway",
-)
+WORKER, GATEWAY = "minitoolai.runtime.worker", "minitoolai.runtime.gateway"
+ENGINE, DATABASE = "children.onnx_pictures", "/bin/postgres"
 #: Jobs of dead workers are taken up after a lease, the grace after an outage and a sweep: 40 s; and a busy machine.
 PATIENCE_S = 120.0
 #: Times that each call of the keyed account is made, whatever the first one was answered.
 REPEATS = 2
 
 
-@dataclass(frozen=True)
-class Job:
-    """A job that a customer was told of."""
+@dataclass
+class Sold(Job):
+    """A job that a customer was told of, and the number of its order."""
 
-    caller: Caller
-    id: int
-    signature: str
     order: int
-
-    async def look(self) -> dict[str, Any]:
-        """Return how it stands, for its caller."""
-        reply = await self.caller.send(JOBS, {"jobid": self.id, "signature": self.signature})
-        assert reply.status == 200, reply.text
-        told: dict[str, Any] = reply.json
-        return told
 
 
 @dataclass
 class Shop:
     """The product, and what was asked of it."""
 
-    server: ProductServer
+    product: Product
     chance: random.Random
-    jobs: list[Job] = field(default_factory=list)
+    sold: list[Sold] = field(default_factory=list)
 
-    def start(self, settings: str) -> None:
-        """Start it, with something that draws."""
-        self.server.configure(settings)
-        self.server.start()
-        self.server.wait_engine("tiny")
-
-    @property
-    def books(self) -> Books:
-        """Its database."""
-        url = running_url(self.server.data_dir)
-        assert url is not None
-        return Books(url)
-
-    async def customer(self) -> Caller:
-        """Return a caller with an account of its own."""
-        return await self.books.caller(self.server.base, "1")
-
-    def note(self, caller: Caller, order: int, reply: Reply) -> Job:
+    def note(self, caller: Caller, order: int, reply: Reply) -> Sold:
         """Note what a call was answered."""
         assert reply.status == 200, reply.text
-        self.jobs.append(Job(caller, reply.json["jobid"], reply.json["signature"], order))
-        return self.jobs[-1]
+        self.sold.append(Sold(caller, reply.json["jobid"], reply.json["signature"], order))
+        return self.sold[-1]
 
-    async def ask(self, caller: Caller) -> Job:
+    async def ask(self, caller: Caller) -> Sold:
         """Ask for any picture."""
         order = self.chance.randrange(len(ORDERS))
         return self.note(caller, order, await caller.send(CREATE, ORDERS[order]))
@@ -107,13 +75,13 @@ class Shop:
     async def ended(self) -> int:
         """Return how many jobs have ended; -1 while the database is away."""
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return len(await self.books.fetch("SELECT 1 FROM jobs WHERE ended_at IS NOT NULL"))
+            return len(await self.product.books.fetch("SELECT 1 FROM jobs WHERE ended_at IS NOT NULL"))
         return -1
 
     async def kill(self, what: str) -> None:
         """Let one of the processes of a kind die, once there is one."""
-        assert self.server.process is not None
-        supervisor = self.server.process.pid
+        assert self.product.server.process is not None
+        supervisor = self.product.server.process.pid
         pids = await until(
             lambda: [pid for pid in children_of(supervisor) if what in command_of(pid)], f"there is a {what}", PATIENCE_S
         )

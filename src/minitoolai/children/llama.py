@@ -12,16 +12,15 @@ requests and replies; they go between the gateway and llama.cpp untouched.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minitoolai.children import cpu, gguf_header, isolation, lifeline
+from minitoolai.children import cpu, gguf_header, isolation
 from minitoolai.children.engine_log import EngineLog
+from minitoolai.children.program import BootDocument, live
 from minitoolai.children.report import BootError, Report
 
 #: Context of one slot where the boot document names none: the model's own, up to this many tokens. Trained contexts
@@ -29,8 +28,6 @@ from minitoolai.children.report import BootError, Report
 DEFAULT_CONTEXT_TOKENS = 8192
 #: Most requests decoded side by side.
 MAX_PARALLEL = 64
-#: A Unix socket's path on Linux, including the closing zero (sun_path); 104 on macOS.
-MAX_SOCKET_PATH_BYTES = 108 if sys.platform.startswith("linux") else 104
 #: Up to this size one thread is fastest: 9400 tokens/s against 1100 with two, measured on 2 cores with 0.4 MB.
 SINGLE_THREAD_BYTES = 32 << 20
 #: Rounds that OpenMP's threads spin before they sleep. Unset they spin for long, and beside two busy processes a
@@ -57,13 +54,9 @@ SSE_PING_S = -1
 
 
 @dataclass(frozen=True)
-class Boot:
-    """The boot document."""
+class Boot(BootDocument):
+    """The boot document. `model_path` is the GGUF file; `socket` ends in `.sock`, by which llama.cpp tells sockets."""
 
-    #: The GGUF file.
-    model_path: str
-    #: Where to listen; ends in `.sock` (llama.cpp tells sockets by that) and is short.
-    socket: str
     #: The model's name in replies.
     alias: str
     #: Context of one slot; null: the model's own, up to `DEFAULT_CONTEXT_TOKENS`.
@@ -79,40 +72,19 @@ class Boot:
     #: Whether it turns texts into vectors; it does not chat then.
     embeddings: bool = False
 
-    @classmethod
-    def parse(cls, line: bytes) -> Boot:
-        """A boot document from its line, or `BootError` (`boot_invalid`)."""
-        try:
-            document = json.loads(line)
-            if not isinstance(document, dict):
-                raise TypeError("it must be an object")
-            unknown = set(document) - {field.name for field in fields(cls)}
-            if unknown:
-                raise TypeError(f"unknown field {sorted(unknown)[0]!r}")
-            boot = cls(**document)
-            boot._check()
-        except (ValueError, TypeError) as error:
-            raise BootError("boot_invalid", f"The boot document on standard input is not valid: {error}.") from error
-        return boot
-
-    def _check(self) -> None:
+    def check(self) -> None:
         """Types and ranges; raises ValueError."""
-        for name in ("model_path", "socket", "alias"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ValueError(f"{name} must be a text")
+        super().check()
+        self.check_texts("alias")
         for name in ("mmproj_path", "chat_template"):
             if not isinstance(getattr(self, name), str | None):
                 raise ValueError(f"{name} must be a text or null")
-        for name in ("context_tokens", "threads"):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < 1):
-                raise ValueError(f"{name} must be a positive integer or null")
+        self.check_counts("context_tokens", "threads")
+        self.check_parallel(self.parallel, MAX_PARALLEL)
         if type(self.embeddings) is not bool:
             raise ValueError("embeddings must be true or false")
-        if type(self.parallel) is not int or not 1 <= self.parallel <= MAX_PARALLEL:
-            raise ValueError(f"parallel must be an integer from 1 to {MAX_PARALLEL}")
-        if not self.socket.endswith(".sock") or len(os.fsencode(self.socket)) >= MAX_SOCKET_PATH_BYTES:
-            raise ValueError(f"socket must end in .sock and be shorter than {MAX_SOCKET_PATH_BYTES} bytes")
+        if not self.socket.endswith(".sock"):
+            raise ValueError("socket must end in .sock")
 
 
 def check_pooling(header: gguf_header.Header) -> None:
@@ -269,27 +241,8 @@ def _load(boot: Boot, context_tokens: int) -> Any:
 
 
 def main() -> None:
-    """Boot, serve, leave. Exit status 0 when told to stop or when the parent died, 1 when the start failed."""
-    report = Report.take_stdout()
-    try:
-        boot = Boot.parse(lifeline.read_line())
-        lifeline.arm()
-        server, facts = start(boot, report)
-    except BootError as error:
-        report.failed(error)
-        sys.stderr.write(f"minitoolai.children.llama: {error}\n")
-        sys.stderr.flush()
-        os._exit(1)
-
-    def clean() -> None:
-        with contextlib.suppress(OSError):
-            os.unlink(boot.socket)
-
-    lifeline.leave_on_sigterm(clean)
-    lifeline.disarm()
-    report.event("ready", **facts)
-    lifeline.wait(clean)
-    del server  # never reached; keeps the engine referenced until the end
+    """Be the child."""
+    live("minitoolai.children.llama", Boot, start)
 
 
 if __name__ == "__main__":

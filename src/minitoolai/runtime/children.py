@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,35 +75,55 @@ def llama_spec(name: str, engine: LlamaEngineSettings, socket: Path, states: Eng
         "threads": engine.threads,
         "embeddings": engine.embeddings,
     }
+
+    def note(state: str, **facts: object) -> None:
+        states.note(name, state, **facts)
+
+    return model_spec(f"llama-{name}", "minitoolai.children.llama", name, document, note, ("context_tokens", "parallel"))
+
+
+def model_spec(
+    child: str,
+    module: str,
+    engine: str,
+    document: Mapping[str, object],
+    note: Callable[..., None],
+    facts: Sequence[str],
+) -> ChildSpec:
+    """Return how a child that holds the model of `engine` is started. All else runs on while it loads or fails.
+
+    `note` is told its state, once it is ready with these `facts` of the child's own.
+    """
     loaded = asyncio.Event()
 
     def reset() -> None:
         loaded.clear()
-        states.note(name, "starting")
+        Path(str(document["socket"])).unlink(missing_ok=True)
+        note("starting")
 
     def heard(stream: str, line: str) -> None:
         if stream == "stderr":
-            log.info("%s: %s", name, line)
+            log.info("%s: %s", engine, line)
             return
         event = json.loads(line)
         if event["event"] == "ready":
             loaded.set()
-            states.note(name, "ready", context_tokens=event["context_tokens"], parallel=event["parallel"])
-            log.info("engine %s is ready after %.1f s", name, event["load_s"])
+            note("ready", **{fact: event[fact] for fact in facts})
+            log.info("engine %s is ready after %.1f s", engine, event["load_s"])
         elif event["event"] == "progress":
-            states.note(name, "loading", progress=event["fraction"])
-            log.info("engine %s loads: %d %%", name, round(event["fraction"] * 100))
+            note("loading", progress=event["fraction"])
+            log.info("engine %s loads: %d %%", engine, round(event["fraction"] * 100))
         else:
-            states.note(name, "failed", message=event["message"])
-            log.error("engine %s failed: %s", name, event["message"])
+            note("failed", message=event["message"])
+            log.error("engine %s failed: %s", engine, event["message"])
 
     async def ready(is_alive: IsAlive) -> None:
         while is_alive() and not loaded.is_set():
             await asyncio.sleep(LOOK_S)
 
     return ChildSpec(
-        name=f"llama-{name}",
-        command=[sys.executable, "-m", "minitoolai.children.llama"],
+        name=child,
+        command=[sys.executable, "-m", module],
         env=child_environment(),
         boot=json.dumps(document).encode() + b"\n",
         essential=False,

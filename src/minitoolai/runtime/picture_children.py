@@ -5,9 +5,6 @@ Each worker has children of its own: one that hangs or dies takes no other's pic
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -18,7 +15,7 @@ import msgspec
 
 from minitoolai.core.catalog import Model, PictureModel
 from minitoolai.runtime.boot import WorkerBoot
-from minitoolai.runtime.children import LOOK_S, EngineStates, Said, child_environment
+from minitoolai.runtime.children import EngineStates, Said, child_environment, model_spec
 from minitoolai.runtime.processes import ChildSpec, IsAlive
 from minitoolai.runtime.settings import EngineSettings, OnnxEngineSettings, Settings
 from minitoolai.runtime.supervisor import Supervisor
@@ -28,9 +25,7 @@ from minitoolai.storage.seal import derive_key
 #: Beyond its drain a worker puts back what it did not finish (`services.worker.PUT_BACK_S`) and lets go of its connections.
 _WORKER_MARGIN_S = 15.0
 #: What is shown of an engine that several workers have: the best that any of them has.
-_BEST_FIRST = ("ready", "starting", "failed")
-
-log = logging.getLogger("minitoolai.children")
+_BEST_FIRST = ("ready", "loading", "starting", "failed")
 
 
 def drawing_engines(models: Iterable[Model], engines: Mapping[str, EngineSettings]) -> dict[str, EngineSettings]:
@@ -121,39 +116,12 @@ def onnx_spec(name: str, number: int, engine: OnnxEngineSettings, socket: Path, 
         "providers": engine.providers,
         "parallel": engine.parallel,
     }
-    loaded = asyncio.Event()
 
-    def reset() -> None:
-        loaded.clear()
-        socket.unlink(missing_ok=True)
-        states.note(name, number, "starting")
+    def note(state: str, **facts: object) -> None:
+        states.note(name, number, state, **facts)
 
-    def heard(stream: str, line: str) -> None:
-        if stream == "stderr":
-            log.info("%s: %s", name, line)
-            return
-        event = json.loads(line)
-        if event["event"] == "ready":
-            loaded.set()
-            states.note(name, number, "ready", provider=event["provider"], parallel=event["parallel"])
-            log.info("engine %s is ready after %.1f s", name, event["load_s"])
-        else:
-            states.note(name, number, "failed", message=event["message"])
-            log.error("engine %s failed: %s", name, event["message"])
-
-    async def ready(is_alive: IsAlive) -> None:
-        while is_alive() and not loaded.is_set():
-            await asyncio.sleep(LOOK_S)
-
-    return ChildSpec(
-        name=f"onnx-{name}-{number}",
-        command=[sys.executable, "-m", "minitoolai.children.onnx_pictures"],
-        env=child_environment(),
-        boot=json.dumps(document).encode() + b"\n",
-        essential=False,
-        before_start=reset,
-        on_line=heard,
-        ready=ready,
+    return model_spec(
+        f"onnx-{name}-{number}", "minitoolai.children.onnx_pictures", name, document, note, ("provider", "parallel")
     )
 
 

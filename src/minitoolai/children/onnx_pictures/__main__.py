@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from minitoolai.children import isolation, lifeline
+from minitoolai.children import isolation
 from minitoolai.children.onnx_pictures import folder
 from minitoolai.children.onnx_pictures.boot import Boot
+from minitoolai.children.program import live
 from minitoolai.children.report import BootError, Report
 
 
-def start(boot: Boot) -> dict[str, Any]:
-    """Check, load, try out and serve: the facts of `ready`. Raises `BootError`."""
+def start(boot: Boot, _report: Report) -> tuple[object, dict[str, Any]]:
+    """Check, load, try out and serve: what must be kept, and the facts of `ready`. Raises `BootError`."""
     began = time.monotonic()
     model = folder.read(Path(boot.model_path))
     offline = isolation.cut_network()
@@ -28,8 +26,9 @@ def start(boot: Boot) -> dict[str, Any]:
     words = prompts.load(model)
     loaded = networks.load(model, boot.threads, boot.providers)
     listener = server.listen(boot.socket)
-    server.Server(listener, drawing.Drawing(model, words, loaded).draw, boot.parallel).start()
-    return {
+    serving = server.Server(listener, drawing.Drawing(model, words, loaded).draw, boot.parallel)
+    serving.start()
+    return serving, {
         "parallel": boot.parallel,
         "threads": loaded.threads,
         "provider": loaded.provider,
@@ -42,25 +41,7 @@ def start(boot: Boot) -> dict[str, Any]:
 
 def main() -> None:
     """Be the child."""
-    report = Report.take_stdout()
-    try:
-        boot = Boot.parse(lifeline.read_line())
-        lifeline.arm()
-        facts = start(boot)
-    except BootError as error:
-        report.failed(error)
-        sys.stderr.write(f"minitoolai.children.onnx_pictures: {error}\n")
-        sys.stderr.flush()
-        os._exit(1)
-
-    def clean() -> None:
-        with contextlib.suppress(OSError):
-            os.unlink(boot.socket)
-
-    lifeline.leave_on_sigterm(clean)
-    lifeline.disarm()
-    report.event("ready", **facts)
-    lifeline.wait(clean)
+    live("minitoolai.children.onnx_pictures", Boot, start)
 
 
 if __name__ == "__main__":
