@@ -125,6 +125,8 @@ async def test_bodies_that_are_none(gateway: LocalGateway, caller: Caller) -> No
     """No JSON, no object, lone surrogates, nested too deep, of another type, too large."""
     for body in (b"", b"{", b"[]", b'"a"', b"\xff", b'{"prompt":"\\ud800","model":"realvision"}', b'{"a":' * 300):
         refused(await caller.send(CREATE, body), 400, "invalid_json", "JSON object")
+    huge = await caller.send(CREATE, b'{"model":"realvision","prompt":"a","seed":1e400}')
+    refused(huge, 400, "invalid_json", "valid JSON: Number out of range. Send")
     deep = b'{"model":"realvision","prompt":"a","x":' + b"[" * 250 + b"]" * 250 + b"}"
     refused(await caller.send(CREATE, deep), 400, "invalid_json", "nested")
     refused(await caller.send(CREATE, BODY, headers={"content-type": "text/plain"}), 415, "unsupported_media_type")
@@ -225,7 +227,7 @@ async def test_questions_that_are_none(caller: Caller, path: str) -> None:
     good = {"jobid": 1234567890, "signature": "x"}
     for field, value in (
         ("jobid", None), ("jobid", "12a"), ("jobid", ""), ("jobid", -1), ("jobid", 1.5), ("jobid", True), ("jobid", 2**60),
-        ("jobid", "1" * 17), ("jobid", [1]), ("signature", 5), ("signature", "x" * 201),
+        ("jobid", "1" * 17), ("jobid", "1234567890\n"), ("jobid", [1]), ("signature", 5), ("signature", "x" * 201),
     ):  # fmt: skip
         untold(await caller.send(path, {**good, field: value}), 400, "invalid_value", f"'{field}'", param=field)
     untold(await caller.send(path, {"signature": "x"}), 400, "invalid_value", "missing", param="jobid")

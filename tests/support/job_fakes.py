@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from uuid import UUID
 
 import msgspec
 
@@ -30,6 +31,8 @@ class FakeJobs:
         #: Looked at and cancelled, in order.
         self.looked: list[int] = []
         self.cancelled: list[int] = []
+        #: Calls that were repeated and given their job again.
+        self.repeated: set[UUID] = set()
         #: Called before a job is made, and after it was.
         self.making: Callable[[], asyncio.Future[None] | None] = lambda: None
 
@@ -61,6 +64,15 @@ class FakeJobs:
         self.cancelled.append(job_id)
         self.end(job_id, JobState.CANCELLED, message=why)
         return True
+
+    async def undo(self, job_id: int, call_id: UUID, why: str) -> bool | None:
+        """Cancel the job of a call, unless that was repeated."""
+        self.looked.append(job_id)
+        await self._turn()
+        found = self.views.get(job_id)
+        if found is None or found.call_id != call_id:
+            return None
+        return call_id not in self.repeated and await self.cancel(job_id, why)
 
     def end(self, job_id: int, state: JobState, *, message: str | None = None) -> None:
         """End a job; one that succeeds costs its price."""

@@ -19,6 +19,8 @@ MAX_DEPTH = 200
 MAX_WHY = 200
 
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
+#: Says nothing to callers who write no regular expressions.
+_PATTERN = re.compile(r" matching regex .*")
 _decode = msgspec.json.Decoder().decode
 
 Schema = TypeVar("Schema")
@@ -33,7 +35,7 @@ def decode_object(raw: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         why = "it is empty" if not raw.strip() else "it is not UTF-8"
         if isinstance(error, msgspec.DecodeError) and raw.strip():
-            why = str(error).removeprefix("JSON is malformed: ")
+            why = _PATH.sub("", str(error).removeprefix("JSON is malformed: "))
         raise InvalidJson(why=why) from None
     if not isinstance(fields, dict):
         raise InvalidJson(why="it is not an object")
@@ -91,7 +93,7 @@ def _invalid(problem: str, instead: Mapping[str, str]) -> InvalidValue:
     """Turn msgspec's sentence and path into ours."""
     path = _PATH.search(problem)
     param = path[1] if path else ""
-    why = _PATH.sub("", problem)
+    why = _PATTERN.sub(" of another form", _PATH.sub("", problem))
     missing = re.fullmatch(r"Object missing required field `(\w+)`", why)
     if missing:
         param = f"{param}.{missing[1]}" if param else missing[1]

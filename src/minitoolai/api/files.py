@@ -31,7 +31,7 @@ _ALWAYS: Headers = [
     (b"cross-origin-resource-policy", b"cross-origin"),
 ]
 _NAME = re.compile(r"([0-9]{1,16})\.png")
-_SECONDS = re.compile(r"[0-9]{1,12}")
+_SECONDS = re.compile(r"[1-9][0-9]{0,11}")
 #: One range of bytes (RFC 9110 §14.1.2): from a place to another, to the end, or the last ones.
 _RANGE = re.compile(r"bytes=\s*([0-9]{1,18})?\s*-\s*([0-9]{1,18})?\s*", re.IGNORECASE)
 
@@ -57,7 +57,6 @@ def add_files(routes: Routes, blobs: Blobs, files: Files, key: bytes, *, clock: 
     """Add the route. `key` signs links; `clock` tells the seconds since 1970."""
 
     async def file(exchange: Exchange) -> None:
-        exchange.headers += _ALWAYS
         link = _link(exchange, key, int(clock()))
         # Nothing is looked up for a link that does not hold: what exists cannot be probed.
         found = await files.picture(link.job_id) if link is not None else None
@@ -66,6 +65,7 @@ def add_files(routes: Routes, blobs: Blobs, files: Files, key: bytes, *, clock: 
         await _answer(exchange, blobs, link, found)
 
     routes.add("GET", PATH, file)
+    routes.before[PATH] = lambda exchange: exchange.headers.extend(_ALWAYS)
 
 
 def _link(exchange: Exchange, key: bytes, now_s: int) -> _Link | None:

@@ -48,6 +48,7 @@ _INTEGERS = ("steps", "width", "height", "seed", "n", "partial_images")
 _SIZE = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})")
 #: What each field takes, for callers that sent something else.
 _INSTEAD = {
+    "model": "Name a picture model of GET /v1/models.",
     "prompt": f"Describe the picture in 1 to {MAX_PROMPT_CHARACTERS} characters.",
     "negativePrompt|negative_prompt": f"Send up to {MAX_PROMPT_CHARACTERS} characters, or leave it out.",
     "scheduler": "Send its name as text.",
@@ -58,7 +59,9 @@ _INSTEAD = {
     "n": f"Send an integer from 1 to {MAX_PICTURES}.",
     "webhook_url": f"Send an https URL of at most {MAX_URL_CHARACTERS} characters, or leave it out.",
     "size": f'Send "auto" or the size in pixels, like "{DEFAULT_SIDE}x{DEFAULT_SIDE}".',
+    "response_format": 'Send "url" or "b64_json".',
     "output_format": "Pictures are PNG.",
+    "stream": "Pictures are not streamed. Leave it out, or send false.",
     "partial_images": "Parts of pictures are not streamed. Leave it out, or send 0.",
 }
 #: By which a body is known to be OpenAI's.
@@ -86,7 +89,7 @@ class ImagesBody(msgspec.Struct):
     model: Model
     prompt: Prompt
     n: Annotated[int, msgspec.Meta(ge=1, le=MAX_PICTURES)] | None = None
-    size: Annotated[str, msgspec.Meta(pattern=rf"^(auto|{_SIZE.pattern})$")] | None = None
+    size: Annotated[str, msgspec.Meta(pattern=rf"^(auto|{_SIZE.pattern})(?!\n)$")] | None = None
     response_format: Literal["url", "b64_json"] | None = None
     output_format: Literal["png"] | None = None
     #: Neither is offered; refused rather than dropped, since what comes would be of another form.

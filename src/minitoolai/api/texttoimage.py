@@ -29,7 +29,7 @@ MAX_WAIT_S = 60.0
 #: Bytes of a question about a job at most; it takes no key.
 MAX_JOB_BODY_BYTES = 16 * 1024
 
-JobId = Annotated[int, msgspec.Meta(ge=0, le=MAX_JOB_ID)] | Annotated[str, msgspec.Meta(pattern="^[0-9]{1,16}$")]
+JobId = Annotated[int, msgspec.Meta(ge=0, le=MAX_JOB_ID)] | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,16}(?!\n)$")]
 Signature = Annotated[str, msgspec.Meta(max_length=200)]
 _INSTEAD = {
     "jobid": "Send the jobid of the reply that made the job, as a number or as text.",

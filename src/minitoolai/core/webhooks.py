@@ -62,7 +62,7 @@ def check_webhook_url(text: str) -> None:
         raise _invalid("it is no https or http URL. Send one like https://example.com/told.")
     if parts.username is not None or parts.password is not None:
         raise _invalid("it has a user or a password in it. Messages are signed: check the signature instead.")
-    if not is_host_name(host):
+    if "[" in parts.netloc or not is_host_name(host):  # what brackets hold is no name, even where it looks like one
         raise _invalid("its host is no name. Send a URL with a name that anyone on the Internet can look up.")
 
 

@@ -21,8 +21,8 @@ def base_url(scope: Mapping[str, Any], trusted: Networks) -> str:
     scheme = _last(headers.get(b"x-forwarded-proto")) if believed else None
     if scheme not in ("http", "https"):
         scheme = str(scope.get("scheme", "http"))
-    for name in (b"x-forwarded-host", b"host") if believed else (b"host",):
-        host = _last(headers.get(name))
+    forwarded = _last(headers.get(b"x-forwarded-host")) if believed else None
+    for host in (forwarded, headers.get(b"host", b"").decode("latin-1")):
         if host is not None and _HOST.fullmatch(host):
             return f"{scheme}://{host}"
     address, port = scope.get("server") or ("localhost", None)

@@ -145,8 +145,7 @@ def worker_spec(number: int, boot: WorkerBoot, states: EngineStates) -> ChildSpe
         env=child_environment(),
         boot=msgspec.json.encode(boot) + b"\n",
         stop_timeout_s=boot.settings.server.drain_timeout_s + _WORKER_MARGIN_S,
-        # With the gateways: what they still take in is drawn by the next start.
-        together="gateways",
+        together="workers",
         essential=False,
         before_start=reset,
         on_line=said.heard,

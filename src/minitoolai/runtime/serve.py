@@ -125,10 +125,11 @@ async def _bring_up(
         workers_file=str(drawing.workers.file),
         json_log=options.json_log,
     )
+    # Before the gateways, so that they stop after them: calls that wait for pictures get what is being drawn.
+    await drawing.start_workers(supervisor, for_workers)
     for number in range(settings.server.workers):
         own = msgspec.structs.replace(boot, metrics_file=str(folder / f"gateway-{number}.metrics"))
         await supervisor.start(gateway_spec(number, own, settings.server.drain_timeout_s))
-    await drawing.start_workers(supervisor, for_workers)
 
 
 @contextlib.asynccontextmanager

@@ -83,11 +83,14 @@ class Drawing:
             reason = opened.interrupted()
         except ApiError as failure:
             reason = failure
+        except Exception:
+            self._undo(waiting)
+            raise
         finally:
             opened.paid = True
             self._calls.remove(opened)
             opened.let_go()
-        undone = [self._jobs.undo(job, own) for job, own in waiting.own.items() if job not in waiting.ended]
+        undone = self._undo(waiting)
         if isinstance(reason, CallerLeft):
             raise reason
         if reason is not None:
@@ -132,6 +135,10 @@ class Drawing:
                     continue
                 if job.state in ENDED:
                     waiting.ended[job.id] = job
+
+    def _undo(self, waiting: _Waiting) -> list[asyncio.Task[None]]:
+        """Have what has not ended cancelled."""
+        return [self._jobs.undo(job, own) for job, own in waiting.own.items() if job not in waiting.ended]
 
     async def _look_back(self, waiting: _Waiting, undone: Sequence[asyncio.Task[None]]) -> None:
         """See what was drawn before it could be cancelled: what is charged is given."""

@@ -37,6 +37,8 @@ RETRY_WAITS_S = (2.0, 10.0)
 LONGEST_WAIT_S = 60.0
 #: Between two tries to tell the database how a job ended, in seconds.
 AGAIN_S = 1.0
+#: A store that takes longer for one picture, in seconds, hangs: object stores give up before, network folders never do.
+STORE_S = 60.0
 #: What owners are told of jobs that were given up.
 ENGINE_FAILED = "The engine failed three times. Nothing was charged; send it again."
 STORE_FAILED = "The picture was drawn and could not be stored, three times. Nothing was charged; send it again."
@@ -121,7 +123,8 @@ class JobRun:
             engine, picture = await self._draw(hand, request)
             hand.ending, why = True, STORE_FAILED
             file = StoredFile(f"pictures/{self._today().isoformat()}/{job.id}-{job.attempt}.png", len(picture))
-            await self._blobs.put(file.name, picture, "image/png")
+            async with asyncio.timeout(STORE_S):
+                await self._blobs.put(file.name, picture, "image/png")
         except _FINAL as failure:
             log.warning("job %d is refused: %s", job.id, failure.code)
             await self._fail(hand, failure.message)
@@ -175,8 +178,9 @@ class JobRun:
             return
         log.warning("job %d was taken from attempt %d: its picture is thrown away", hand.job.id, hand.job.attempt)
         try:
-            await self._blobs.delete([file.name])
-        except StorageUnavailable:
+            async with asyncio.timeout(STORE_S):
+                await self._blobs.delete([file.name])
+        except (StorageUnavailable, TimeoutError):
             log.warning("the picture of attempt %d at job %d is left over", hand.job.attempt, hand.job.id)
 
     async def _again(self, hand: InHand, why: str, asked_s: float) -> None:

@@ -40,8 +40,11 @@ from minitoolai.services.ports import Replays
 DRAWS = 5
 #: Seconds after which a full queue is worth another try: about what the slowest pictures take.
 FULL_RETRY_S = 10
-#: Pause before a job that nobody waits for any more is cancelled again, while the database is away.
+#: Pause before a job that nobody waits for any more is looked for again, while the database is away or nothing is known.
 UNDO_PAUSE_S = 1.0
+#: A job whose making got no answer may still be made, by a server that waits for its account: so long, in seconds, it is
+#: looked for.
+DOUBT_S = 20.0
 #: What the owner of a cancelled job is told.
 CANCELLED = "It was cancelled. Nothing was charged."
 
@@ -96,7 +99,7 @@ class PictureJobs:
     async def create(self, principal: Principal, call_id: UUID, call: PictureCall, facts: CallFacts | None = None) -> Made:
         """Hold a picture's price and put its job into the queue, or neither; `facts` are told what is learnt of it.
 
-        A caller that leaves meanwhile has no job. Raises `ApiError`.
+        A caller that leaves meanwhile has no job, unless it repeats the call in time. Raises `ApiError`.
         """
         facts = facts or CallFacts()
         try:
@@ -153,9 +156,12 @@ class PictureJobs:
         await self._jobs.cancel(job.id, CANCELLED)
         return await self._found(job.id)
 
-    def undo(self, job_id: int, call_id: UUID) -> asyncio.Task[None]:
-        """Cancel the job of a call that nobody waits for any more, however long that takes; `close` ends the trying."""
-        task = asyncio.create_task(self._undo(job_id, call_id))
+    def undo(self, job_id: int, call_id: UUID, *, in_doubt: bool = False) -> asyncio.Task[None]:
+        """Cancel the job of a call that nobody waits for any more, however long that takes; `close` ends the trying.
+
+        Whoever repeated the call keeps it. `in_doubt`: whether the job may be made only after this.
+        """
+        task = asyncio.create_task(self._undo(job_id, call_id, DOUBT_S if in_doubt else 0.0))
         self._undoing.add(task)
         task.add_done_callback(self._undoing.discard)
         return task
@@ -228,22 +234,28 @@ class PictureJobs:
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
-            making.add_done_callback(lambda _: self.undo(new.id, new.call_id))
+            making.add_done_callback(lambda _: self._undo_unwanted(new, making))
             raise
         except DatabaseUnavailable:
-            self.undo(new.id, new.call_id)
+            self.undo(new.id, new.call_id, in_doubt=True)
             raise
 
-    async def _undo(self, job_id: int, call_id: UUID) -> None:
+    def _undo_unwanted(self, new: NewJob, making: asyncio.Future[Created]) -> None:
+        """The caller left while its job was made, which is over now."""
+        self.undo(new.id, new.call_id, in_doubt=making.cancelled() or making.exception() is not None)
+
+    async def _undo(self, job_id: int, call_id: UUID, doubt_s: float) -> None:
+        clock = asyncio.get_running_loop().time
+        sure_at = clock() + doubt_s
         while True:
             try:
-                job = await self._jobs.find(job_id)
-                if job is not None and job.call_id == call_id:  # where the id was taken it is another's
-                    await self._jobs.cancel(job_id, CANCELLED)
+                known = await self._jobs.undo(job_id, call_id, CANCELLED) is not None
             except DatabaseUnavailable:
-                await asyncio.sleep(UNDO_PAUSE_S)
+                pass
             else:
-                return
+                if known or clock() >= sure_at:
+                    return
+            await asyncio.sleep(UNDO_PAUSE_S)
 
     async def _found(self, job_id: int) -> JobView:
         job = await self._jobs.find(job_id)

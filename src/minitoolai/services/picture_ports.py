@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from minitoolai.core.catalog import PictureModel
 from minitoolai.core.jobs import ClaimedJob, Created, JobView, NewJob, StoredFile
@@ -88,6 +89,13 @@ class Jobs(Protocol):
 
     async def cancel(self, job_id: int, why: str) -> bool:
         """Cancel a job that has not ended: its hold is released, and whoever draws it stops. Whether it was so."""
+        ...
+
+    async def undo(self, job_id: int, call_id: UUID, why: str) -> bool | None:
+        """Cancel the job of a call that nobody waits for any more, unless the call was repeated and given the job again.
+
+        Whether it was so; None: the call has no such job, or not yet. Raises `DatabaseUnavailable`.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from asyncpg import PostgresError
@@ -35,6 +36,7 @@ _FIND = """SELECT j.id, j.call_id, j.account_id, j.state, j.model, j.progress, j
                 AND (q.tag, q.created_at, q.id) < (j.tag, j.created_at, j.id) LIMIT $2) w) END AS position
     FROM jobs j WHERE j.id = $1"""
 _CANCEL = "SELECT job_end_v1($1, NULL, false, 'cancelled', $2, NULL, $3, NULL, NULL, NULL)"
+_UNDO = "SELECT job_undo_v1($1, $2, $3, $4)"
 _FILE = "SELECT file, file_bytes FROM jobs WHERE id = $1 AND file IS NOT NULL"
 
 _decode_result = msgspec.json.Decoder(dict[str, int]).decode
@@ -103,6 +105,15 @@ class PgJobs:
         """Cancel a job that has not ended: its hold is released, and whoever draws it stops. Whether it was so."""
         async with self._database.connection() as connection:
             return bool(await connection.fetchval(_CANCEL, job_id, CallOutcome.ABANDONED, why))
+
+    async def undo(self, job_id: int, call_id: UUID, why: str) -> bool | None:
+        """Cancel the job of a call that nobody waits for any more, unless the call was repeated and given the job again.
+
+        Whether it was so; None: the call has no such job, or not yet. Raises `DatabaseUnavailable`.
+        """
+        async with self._database.connection() as connection:
+            undone: bool | None = await connection.fetchval(_UNDO, job_id, call_id, CallOutcome.ABANDONED, why)
+        return undone
 
     async def picture(self, job_id: int) -> StoredFile | None:
         """Return where the picture of a job is kept; None: it has none, or not any more."""

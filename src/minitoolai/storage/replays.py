@@ -1,6 +1,7 @@
 """Replies that are kept for callers who repeat their call (`Idempotency-Key`), encrypted, for 24 hours.
 
-They are claimed by the hold and written by the settlement (`ledger_hold_v2`, `ledger_settle_v2`): here they are read.
+They are claimed by the hold and written by the settlement (`ledger_hold_v2`, `ledger_settle_v2`), or by the making of a job
+(`job_create_v1`): here they are read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _ANSWERED = """
     WHERE r.account_id = $1 AND r.key_mark = $2 AND r.body_mark = $3 AND r.reply IS NOT NULL
       AND r.created_at > clock_timestamp() - interval '24 hours'
 """
-_FIND = "SELECT reply FROM replays WHERE call_id = $1 AND reply IS NOT NULL"
+#: What is given again is noted: a job is not undone by `job_undo_v1` then.
+_FIND = "UPDATE replays SET repeated = true WHERE call_id = $1 AND reply IS NOT NULL RETURNING reply"
 
 
 class PgReplays:
@@ -28,7 +30,10 @@ class PgReplays:
         self._seal = seal
 
     async def find(self, call_id: UUID) -> bytes | None:
-        """Return the reply of a call, or None when it was erased meanwhile. Raises `DatabaseUnavailable`."""
+        """Return the reply of a call, which is to be given again, or None when it was erased meanwhile.
+
+        Raises `DatabaseUnavailable`.
+        """
         async with self._database.connection() as connection:
             sealed = await connection.fetchval(_FIND, call_id)
         return None if sealed is None else self._seal.open(sealed, call_id.bytes)

@@ -95,7 +95,7 @@ async def test_a_browser_keeps_it_until_the_link_ends(room: Room) -> None:
 REFUSED = [
     link(e=NOW_S, signed_e=NOW_S),
     link(e=NOW_S + 11),
-    link(e=f"0{NOW_S + 10}", s="x"),
+    link(e=f"0{NOW_S + 10}"),
     link(e=-1),
     link(e="1e12"),
     link(e=""),
@@ -256,6 +256,13 @@ async def test_a_store_or_database_that_is_away(room: Room) -> None:
     guarded(reply.headers)
     room.files.failure = DatabaseUnavailable(retry_after_s=2)
     shows(await room.ask(), 503, "service_unavailable", "server_error", "database")
+
+
+async def test_other_methods_are_refused_as_guarded(room: Room) -> None:
+    """Whatever is sent from below `/files/` is no page of this server."""
+    reply = await room.ask(method="POST")
+    shows(reply, 405, "method_not_allowed", "invalid_request_error", "Use GET")
+    guarded(reply.headers)
 
 
 class BreakingBlobs(FakeBlobs):

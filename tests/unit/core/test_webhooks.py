@@ -71,6 +71,7 @@ def test_urls(url: str) -> None:
         ("https://2130706433/", "no name"),
         ("https://0x7f.1/", "no name"),
         ("https://[::1]/", "no name"),
+        ("https://[v1.example]/", "no name"),
         ("https://%31%32%37.0.0.1/", "no name"),
         ("https://a..b/", "no name"),
     ],

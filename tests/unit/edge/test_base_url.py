@@ -35,7 +35,7 @@ def test_the_host_header_says_it(host: str, base: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", " ", "a b", "a/b", "a?x=1", "user@a", "a:port", "a\nb", "zażółć", "<a>", "a" * 300, "a:1:2"]
+    "host", ["", " ", "a b", "a/b", "a?x=1", "user@a", "a:port", "a\nb", "zażółć", "<a>", "a" * 300, "a:1:2", "a,b"]
 )
 def test_what_is_no_host_is_not_repeated(host: str) -> None:
     """This server's own address stands in."""

@@ -105,6 +105,24 @@ async def test_one_cannot_be_made() -> None:
     assert len(room.calls) == 0
 
 
+async def test_one_breaks_something() -> None:
+    """Whatever failed: nobody waits for the others any more."""
+    room = PictureRoom()
+    create = room.jobs.create
+
+    async def broken(new: Any) -> Created:
+        if len(room.ids) == 2:
+            raise RuntimeError("unforeseen")
+        return await create(new)
+
+    room.jobs.create = broken  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        await room.draw(count=3)
+    assert await room.pictures.close(1)
+    assert room.jobs.cancelled == room.ids
+    assert len(room.calls) == 0
+
+
 async def test_what_was_drawn_before_another_could_not_be_made_is_given() -> None:
     """It was charged."""
     room = PictureRoom()

@@ -18,6 +18,19 @@ from tests.support.picture_fakes import DRAWN, FakePictureEngine, Step
 from tests.unit.services.job_room import BROKEN, MODEL, JobRoom
 
 
+class HangingBlobs(FakeBlobs):
+    """Some of what it is asked never ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hanging = {"put"}
+
+    async def _ask(self, method: str, name: str) -> None:
+        await super()._ask(method, name)
+        if method in self.hanging:
+            await asyncio.Event().wait()
+
+
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is told again without a pause."""
@@ -34,6 +47,21 @@ async def test_a_picture_that_cannot_be_kept(failures: int) -> None:
         assert (room.state(hand), room.queue.pauses) == (JobState.QUEUED, [(hand.job.id, 5.0)])
     else:
         assert (room.state(hand), room.queue.messages[hand.job.id]) == (JobState.FAILED, STORE_FAILED)
+
+
+@pytest.mark.parametrize(("failures", "state"), [(0, JobState.QUEUED), (2, JobState.FAILED)])
+async def test_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch, failures: int, state: JobState) -> None:
+    """As a network folder does whose server is gone: its job does not stay open for ever, nor its money held."""
+    monkeypatch.setattr(module, "STORE_S", 0.01)
+    room = JobRoom(FakePictureEngine())
+    room.blobs = HangingBlobs()
+    room.runs = JobRun(Catalog([MODEL]), room.router, room.queue, room.blobs)
+    assert room.state(await room.run(failures=failures)) is state
+    hand = await room.hand()
+    room.queue.take(hand.job)
+    room.blobs.hanging = {"delete"}
+    await room.runs.run(hand)
+    assert len(room.blobs.files) == 1
 
 
 async def test_the_picture_of_a_lost_attempt_is_thrown_away() -> None:

@@ -24,7 +24,7 @@ from minitoolai.core.errors import (
     NoEngine,
     ServiceUnavailable,
 )
-from minitoolai.core.jobs import MAX_JOB_ID, MIN_JOB_ID, Created
+from minitoolai.core.jobs import MAX_JOB_ID, MIN_JOB_ID, Created, NewJob
 from minitoolai.core.ledger import HoldAnswer, HoldOutcome, Repeatable
 from minitoolai.core.picture_errors import (
     AccountQueueFull,
@@ -206,14 +206,53 @@ async def test_a_caller_that_leaves_while_its_job_is_made_has_none() -> None:
     assert await room.pictures.close(1)
 
 
-async def test_a_job_of_which_nothing_is_known_is_cancelled() -> None:
-    """The database went away while it was made: once it is back, what stands is cancelled."""
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_job_of_which_nothing_is_known_is_cancelled(monkeypatch: pytest.MonkeyPatch, *, leaves: bool) -> None:
+    """The database went away while it was made, and makes it only later: it is looked for until then, whether or not its
+    caller is still there."""
+    monkeypatch.setattr(picture_jobs, "UNDO_PAUSE_S", 0.0)
+    room = PictureRoom()
+    create, late, broken = room.jobs.create, [], asyncio.Event()
+
+    async def unsure(new: NewJob) -> Created:
+        late.append(new)
+        await broken.wait()
+        raise DatabaseUnavailable(retry_after_s=2)
+
+    room.jobs.create = unsure  # type: ignore[method-assign]
+    task = asyncio.create_task(room.create())
+    await until(lambda: late, "it is being made")
+    if leaves:
+        task.cancel()
+        await until(task.done, "its caller has left")
+    broken.set()
+    with pytest.raises(asyncio.CancelledError if leaves else DatabaseUnavailable):
+        await task
+    await until(lambda: len(room.jobs.looked) > 3, "it is looked for")
+    await create(late[0])
+    assert await room.pictures.close(5)
+    assert room.jobs.cancelled == room.ids == [late[0].id]
+
+
+async def test_a_job_that_was_never_made_is_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once no server can make it any more, once is enough."""
+    monkeypatch.setattr(picture_jobs, "DOUBT_S", 0.0)
     room = PictureRoom()
     room.jobs.answers = [DatabaseUnavailable(retry_after_s=2)]
     with pytest.raises(DatabaseUnavailable):
         await room.create()
     assert await room.pictures.close(1)
     assert (len(room.jobs.looked), room.jobs.cancelled) == (1, [])
+
+
+async def test_a_job_that_its_caller_was_given_again_is_not_undone() -> None:
+    """Whoever repeats a call whose answer was lost keeps what it is told."""
+    room = PictureRoom()
+    made = await room.create(repeatable=AGAIN)
+    (new,) = room.jobs.made
+    room.jobs.repeated.add(new.call_id)
+    await room.pictures.undo(made.job_id, new.call_id)
+    assert room.jobs.cancelled == []
 
 
 async def test_another_ones_job_is_never_undone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@
 
 ALTER TABLE holds ALTER COLUMN process_id DROP NOT NULL;
 ALTER TABLE usage_records ADD COLUMN images integer NOT NULL DEFAULT 0;
+-- Whether the reply was given again: the job in it is somebody's, though the first to ask for it has left.
+ALTER TABLE replays ADD COLUMN repeated boolean NOT NULL DEFAULT false;
 
 CREATE TABLE jobs (
     id           bigint PRIMARY KEY CHECK (id BETWEEN 1000000000 AND 9007199254740991),
@@ -176,7 +178,7 @@ BEGIN
             RAISE EXCEPTION 'job refused' USING ERRCODE = 'MT001', DETAIL = '102';
         END IF;
         IF p_key_mark IS NOT NULL THEN
-            UPDATE replays SET reply = p_reply WHERE call_id = p_call;
+            UPDATE replays SET reply = p_reply, repeated = false WHERE call_id = p_call;
         END IF;
         PERFORM pg_notify('minitoolai_jobs', 'queued ' || p_engine);
     END IF;
@@ -272,6 +274,28 @@ BEGIN
     END IF;
     PERFORM pg_notify('minitoolai_jobs', 'ended ' || p_job);
     RETURN true;
+END $$;
+
+-- Cancels the job of a call that nobody waits for any more, unless the call was repeated and its reply given again: of the two,
+-- the first counts. Answers whether it did; null: the call has no job, or not yet.
+CREATE FUNCTION job_undo_v1(p_job bigint, p_call uuid, p_outcome smallint, p_message text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    j jobs%ROWTYPE;
+BEGIN
+    SELECT * INTO j FROM jobs WHERE id = p_job AND call_id = p_call FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    ELSIF j.state NOT IN ('queued', 'running') THEN
+        RETURN false;
+    END IF;
+    -- The account before the reply, as everywhere. Whoever gives the reply again at this moment is waited for.
+    PERFORM 1 FROM accounts WHERE id = j.account_id FOR NO KEY UPDATE;
+    DELETE FROM replays WHERE call_id = p_call AND NOT repeated;
+    IF EXISTS (SELECT 1 FROM replays WHERE call_id = p_call) THEN
+        RETURN false;
+    END IF;
+    RETURN job_end_v1(p_job, NULL, false, 'cancelled', p_outcome, NULL, p_message, NULL, NULL, NULL);
 END $$;
 
 -- Puts a job back into the queue, after `p_wait`. `p_why`: 'failed': its attempt did, and not yet `p_most` have; 'lapsed':
