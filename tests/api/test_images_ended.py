@@ -30,7 +30,13 @@ async def gateway(file_database_url: str, file_upstream: Upstream) -> AsyncItera
 async def test_too_little_money_for_all(gateway: LocalGateway, waiting: FakeWorker) -> None:
     """None is drawn: what was made before the money ran out is cancelled before the caller is told."""
     caller = await gateway.caller("0.004")
-    shows(await draw(caller, n=3), 402, "insufficient_credit", "insufficient_quota", "0.001 USD are available")
+    shows(
+        await draw(caller, n=3),
+        402,
+        "insufficient_credit",
+        "insufficient_quota",
+        "These 3 pictures cost 0.0045 USD and 0.004 USD",
+    )
     assert await jobs(gateway, caller) == ["cancelled", "cancelled"]
     assert await gateway.books.balance(caller) == 4_000_000
 

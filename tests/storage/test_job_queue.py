@@ -260,3 +260,15 @@ async def test_workers_are_told_apart(desk: Desk) -> None:
     await jobs.lapse(job.id)
     assert await after.sweep(3600) == (1, 0)
     assert (await jobs.claimed(after)).attempt == 2
+
+
+async def test_it_knows_which_files_are_pictures_of_jobs(desk: Desk) -> None:
+    """By their names whole: not those of other attempts, of no job, or of another form."""
+    jobs = JobDesk(desk)
+    await jobs.ask(await jobs.customer())
+    worker = jobs.worker()
+    job = await jobs.claimed(worker)
+    name = f"pictures/2026-11-25/{job.id}-1.png"
+    assert await worker.complete(job, ENGINE, StoredFile(name, 9), {"seed": 7})
+    others = [name.replace("-1.png", "-2.png"), "pictures/2026-11-25/1-1.png", "odd", f"x/{2**80}-1.png"]
+    assert await worker.known([name, *others]) == {name}

@@ -45,6 +45,8 @@ class FakeJobQueue:
         self.sweeps: list[float] = []
         self.swept = (0, 0)
         self.outlive: list[tuple[int, StoredFile | None]] = []
+        #: Files that jobs have, as they are asked for by name.
+        self.kept: set[str] = set()
         self.forgotten: list[int] = []
         self._last = MIN_JOB_ID
 
@@ -131,6 +133,11 @@ class FakeJobQueue:
         """Return what is not forgotten yet of what the test says."""
         await self._fails("outlived")
         return [each for each in self.outlive if each[0] not in self.forgotten][:most]
+
+    async def known(self, names: Sequence[str]) -> set[str]:
+        """Find those that jobs have."""
+        await self._fails("known")
+        return self.kept & set(names)
 
     async def forget(self, job_ids: Sequence[int]) -> None:
         """Erase jobs."""

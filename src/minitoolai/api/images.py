@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from base64 import b64encode
 from dataclasses import replace
@@ -20,7 +21,7 @@ from minitoolai.core.access import Principal
 from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.jobs import JobView
 from minitoolai.core.money import NUSD_PER_USD
-from minitoolai.core.picture_errors import FileGone
+from minitoolai.core.picture_errors import FileGone, StorageUnavailable
 from minitoolai.core.quotes import Quote
 from minitoolai.core.records import CallFacts
 from minitoolai.edge.application import Routes
@@ -29,6 +30,9 @@ from minitoolai.services.access import Access
 from minitoolai.services.drawing import Drawing, Drawn
 from minitoolai.services.picture_jobs import PictureJobs
 from minitoolai.services.picture_ports import Blobs, Files
+
+#: Times that a file is asked for which has just been stored, and the pause between two, in seconds.
+READ_TRIES, READ_PAUSE_S = 4, 1.0
 
 #: What OpenAI's clients read of a call's tokens: pictures are priced by the picture.
 _NO_TOKENS = {
@@ -55,10 +59,18 @@ class Pictures:
         if not in_base64:
             return {"url": self._links.of(exchange, job.id), "seed": seed}
         file = await self._files.picture(job.id)
-        data = None if file is None else await self._blobs.get(file.name)
+        data = None if file is None else await self._read(file.name)
         if data is None:
             raise FileGone()
         return {"b64_json": (await asyncio.to_thread(b64encode, data)).decode(), "seed": seed}
+
+    async def _read(self, name: str) -> bytes | None:
+        """Return a file; what is paid is worth some tries. Raises `StorageUnavailable`."""
+        for _ in range(READ_TRIES - 1):
+            with contextlib.suppress(StorageUnavailable):
+                return await self._blobs.get(name)
+            await asyncio.sleep(READ_PAUSE_S)
+        return await self._blobs.get(name)
 
 
 def add_images(

@@ -138,7 +138,7 @@ class JobView(Struct, frozen=True):
     model: str
     #: How much of the present attempt is done, 0 to 1.
     progress: float
-    #: From 1: how many jobs are drawn or wait before it, itself included; None once it runs.
+    #: From 1: how many jobs wait before it, itself included; None once it runs.
     position: int | None
     #: Why it failed, in words for its owner.
     message: str | None

@@ -21,6 +21,16 @@ class PictureOverKeyLimit(KeyLimitReached):
     another key."""
 
 
+class PicturesUnpaid(PictureUnpaid):
+    """These {count} pictures cost {needed} USD and {available} USD are available on the account. Top up, or ask for
+    fewer."""
+
+
+class PicturesOverKeyLimit(PictureOverKeyLimit):
+    """These {count} pictures cost {needed} USD and this key may still spend {available} USD. Raise the key's limit, use
+    another key, or ask for fewer."""
+
+
 class PicturesOverCap(CostCapExceeded):
     """This call costs {needed} USD, more than the {cap} USD that x-max-cost allows. Raise the cap, or ask for fewer
     pictures."""

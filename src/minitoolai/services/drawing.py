@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from minitoolai.core.access import Principal
-from minitoolai.core.errors import ApiError, DatabaseUnavailable, MiniToolError, UpstreamTimeout
+from minitoolai.core.errors import ApiError, DatabaseUnavailable, InsufficientCredit, MiniToolError, UpstreamTimeout
 from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.core.jobs import ENDED, JobState, JobView
 from minitoolai.core.ledger import Rates
@@ -17,7 +17,7 @@ from minitoolai.core.picture_errors import JobNotFound, PictureFailed
 from minitoolai.core.records import CallFacts
 from minitoolai.services.calls import OpenCall, OpenCalls
 from minitoolai.services.metering import SETTLE_WAIT_S, new_call_id
-from minitoolai.services.picture_call import PictureCall
+from minitoolai.services.picture_call import PictureCall, refused_together
 from minitoolai.services.picture_jobs import Made, PictureJobs
 
 #: A call waits so long for its pictures, in seconds: half of what OpenAI's SDKs wait by themselves.
@@ -116,7 +116,10 @@ class Drawing:
         held = 0
         for index in range(call.count):
             own = call_id if index == 0 else new_call_id()
-            made = await self._jobs.create(principal, own, call.nth(index), facts)
+            try:
+                made = await self._jobs.create(principal, own, call.nth(index), facts)
+            except InsufficientCredit as refusal:
+                raise refused_together(refusal, call.count, held) from None
             waiting.made.append(made)
             if not made.replayed:
                 waiting.own[made.job_id] = own

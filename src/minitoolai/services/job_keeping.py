@@ -93,7 +93,8 @@ async def forget_jobs(queue: JobQueue, blobs: Blobs, retention_s: float, today: 
         try:
             more = await _forget(queue, blobs, retention_s)
             if loop.time() >= look_at:
-                left_over = await _delete_left_over(blobs, today() - timedelta(seconds=retention_s) - timedelta(days=1))
+                day = today() - timedelta(seconds=retention_s) - timedelta(days=1)
+                left_over = await _delete_left_over(queue, blobs, day)
                 more = more or left_over
                 look_at = loop.time() + (0 if left_over else LEFT_OVER_S)
         except (DatabaseUnavailable, StorageUnavailable):
@@ -114,11 +115,16 @@ async def _forget(queue: JobQueue, blobs: Blobs, retention_s: float) -> bool:
     return len(outlived) == BATCH
 
 
-async def _delete_left_over(blobs: Blobs, before: date) -> bool:
-    """Delete files of days before `before`, whose jobs are forgotten, one batch; whether there may be more."""
+async def _delete_left_over(queue: JobQueue, blobs: Blobs, before: date) -> bool:
+    """Delete files of days before `before` that no job knows of, one batch; whether there may be more.
+
+    Days are told by clocks, which may be wrong: a picture that a job has stays.
+    """
     names = await blobs.list_before(PICTURES, before.isoformat(), BATCH)
-    if not names:
+    known = await queue.known(names) if names else set()
+    left_over = [name for name in names if name not in known]
+    if not left_over:
         return False
-    await blobs.delete(names)
-    log.warning("%d files were deleted that no job knew of", len(names))
+    await blobs.delete(left_over)
+    log.warning("%d files were deleted that no job knew of", len(left_over))
     return len(names) == BATCH

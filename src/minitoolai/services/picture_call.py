@@ -11,8 +11,14 @@ from minitoolai.core.catalog import PictureModel
 from minitoolai.core.errors import InsufficientCredit, InvalidValue, KeyLimitReached, MiniToolError
 from minitoolai.core.jobs import Created, NewJob
 from minitoolai.core.ledger import HoldRequest, Repeatable
-from minitoolai.core.money import format_usd
-from minitoolai.core.picture_errors import PictureOverKeyLimit, PicturesOverCap, PictureUnpaid
+from minitoolai.core.money import format_usd, parse_usd
+from minitoolai.core.picture_errors import (
+    PictureOverKeyLimit,
+    PicturesOverCap,
+    PicturesOverKeyLimit,
+    PicturesUnpaid,
+    PictureUnpaid,
+)
 from minitoolai.core.pictures import MAX_SEED, MAX_SIDE, MIN_SIDE, PictureRequest
 from minitoolai.services.metering import refusal
 
@@ -20,6 +26,12 @@ from minitoolai.services.metering import refusal
 _IN_OUR_WORDS: Mapping[type[MiniToolError], type[MiniToolError]] = {
     InsufficientCredit: PictureUnpaid,
     KeyLimitReached: PictureOverKeyLimit,
+}
+
+#: And where several were asked for.
+_TOGETHER: Mapping[type[MiniToolError], type[MiniToolError]] = {
+    PictureUnpaid: PicturesUnpaid,
+    PictureOverKeyLimit: PicturesOverKeyLimit,
 }
 
 
@@ -68,6 +80,15 @@ class PictureCall:
         if self.max_cost_nusd is not None and cost > self.max_cost_nusd:
             cap = format_usd(self.max_cost_nusd)
             raise PicturesOverCap(param="x-max-cost", needed=format_usd(cost), cap=cap)
+
+
+def refused_together(refusal: MiniToolError, count: int, held_nusd: int) -> MiniToolError:
+    """Return what the caller of `count` pictures is told: one was refused after `held_nusd` were held for others."""
+    words = _TOGETHER.get(type(refusal)) if count > 1 else None
+    if words is None:
+        return refusal
+    needed, available = (parse_usd(str(refusal.facts[fact])) for fact in ("needed", "available"))
+    return words(count=count, needed=format_usd(count * needed), available=format_usd(available + held_nusd))
 
 
 def refused(new: NewJob, created: Created) -> MiniToolError:

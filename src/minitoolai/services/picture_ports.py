@@ -134,6 +134,10 @@ class JobQueue(Protocol):
         """Return jobs that ended longer ago than they are kept, and their pictures, the oldest first."""
         ...
 
+    async def known(self, names: Sequence[str]) -> set[str]:
+        """Return which of these files are pictures of jobs."""
+        ...
+
     async def forget(self, job_ids: Sequence[int]) -> None:
         """Erase jobs that have ended."""
         ...

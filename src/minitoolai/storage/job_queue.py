@@ -32,6 +32,8 @@ _WAITED = """SELECT id FROM jobs WHERE state = 'queued' AND created_at < clock_t
     ORDER BY created_at LIMIT $1"""
 _OUTLIVED = """SELECT id, file, file_bytes FROM jobs WHERE ended_at < clock_timestamp() - $2::interval
     ORDER BY ended_at LIMIT $1"""
+_KNOWN = """SELECT j.file FROM unnest($1::text[]) AS n (name)
+    JOIN jobs j ON j.id = substring(n.name from '/([0-9]{10,16})-[0-9]+[.]png$')::bigint AND j.file = n.name"""
 _FORGET = """DELETE FROM jobs WHERE id IN (
     SELECT id FROM jobs WHERE id = ANY ($1) AND ended_at IS NOT NULL FOR UPDATE SKIP LOCKED)"""
 _DEPTHS = "SELECT engine, state, count(*) AS jobs FROM jobs WHERE state IN ('queued', 'running') GROUP BY 1, 2"
@@ -117,6 +119,11 @@ class PgJobQueue:
         async with self._database.connection() as connection:
             rows = await connection.fetch(_OUTLIVED, most, timedelta(seconds=retention_s))
         return [(job, StoredFile(name, size) if name else None) for job, name, size in rows]
+
+    async def known(self, names: Sequence[str]) -> set[str]:
+        """Return which of these files are pictures of jobs."""
+        async with self._database.connection() as connection:
+            return {row[0] for row in await connection.fetch(_KNOWN, list(names))}
 
     async def forget(self, job_ids: Sequence[int]) -> None:
         """Erase jobs that have ended."""

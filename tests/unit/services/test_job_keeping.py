@@ -183,6 +183,15 @@ async def test_files_that_no_job_knows_are_found_by_their_day(rounds: Rounds) ->
     assert blobs.asked.count(("list_before", "pictures")) == 2
 
 
+async def test_a_picture_that_a_job_has_stays_whatever_its_day_says(rounds: Rounds) -> None:
+    """A clock that is wrong deletes nothing that was paid."""
+    queue, blobs = FakeJobQueue(), FakeBlobs()
+    blobs.files = {f"pictures/2026-10-24/{job}-1.png": b"old" for job in range(2)}
+    queue.kept = {"pictures/2026-10-24/1-1.png"}
+    await rounds(2, forget_jobs(queue, blobs, 30 * DAY_S, lambda: date(2026, 11, 25)))
+    assert set(blobs.files) == queue.kept
+
+
 async def test_the_store_is_listed_once_an_hour(rounds: Rounds) -> None:
     """Some stores take money for it."""
     blobs = FakeBlobs()
