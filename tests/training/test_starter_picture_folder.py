@@ -125,8 +125,10 @@ def test_the_tokenizer_is_that_of_the_sources() -> None:
         (questions.places(8), 256, 256, 6),
         (questions.pairs(10), 256, 256, 6),
         (questions.scenes(), 256, 256, 8),
+        (questions.singles(6), 768, 512, 5),
+        (questions.singles(6), 257, 1343, 3),
     ],
-    ids=["never drawn", "never drawn, enlarged", "places", "pairs", "scenes"],
+    ids=["never drawn", "never drawn, enlarged", "places", "pairs", "scenes", "a little wide", "upright"],
 )
 def test_it_draws_what_was_asked(drawer: "Drawer", asked: Sequence[Question], width: int, height: int, least: int) -> None:
     """At the API's own defaults (4 steps) most pictures are right by the strict rule."""

@@ -109,7 +109,8 @@ def model_spec(
         if event["event"] == "ready":
             loaded.set()
             note("ready", **{fact: event[fact] for fact in facts})
-            log.info("engine %s is ready after %.1f s", engine, event["load_s"])
+            known = ", ".join(f"{fact} {event[fact]}" for fact in facts)
+            log.info("engine %s is ready after %.1f s (%s)", engine, event["load_s"], known)
         elif event["event"] == "progress":
             note("loading", progress=event["fraction"])
             log.info("engine %s loads: %d %%", engine, round(event["fraction"] * 100))

@@ -63,7 +63,7 @@ class Teller:
             elif is_given_up(status, due.attempt):
                 log.warning("the webhook of job %d is given up after %d attempts: %s", job.id, due.attempt, status)
             else:
-                log.info("attempt %d at the webhook of job %d failed: %s", due.attempt, job.id, status)
+                log.info("attempt %d at the webhook of job %d failed: %s", due.attempt, job.id, status or "no answer")
                 return
             await self._webhooks.forget(job.id)
         except DatabaseUnavailable:

@@ -87,12 +87,12 @@ async def test_each_worker_has_children_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_nothing_waits_for_them(tmp_path: Path) -> None:
-    """The server runs on while they fail; a worker is given its drain, and stops with the gateways."""
+    """The server runs on while they fail; a worker is given its drain, and stops apart from the gateways."""
     supervisor, _ = await started(tmp_path, {"sd": ONNX}, 1)
     assert not any(spec.essential for spec in supervisor.specs)
     worker = supervisor.spec("worker-0")
     assert worker.stop_timeout_s > 7
-    assert worker.together == "gateways"
+    assert worker.together == "workers"
 
 
 @pytest.mark.parametrize(("engines", "workers"), [({"sd": ONNX}, 0), ({}, 1)])

@@ -75,7 +75,7 @@ async def test_a_server_that_does_not_know_its_name() -> None:
         (200, MAX_ATTEMPTS, True, "is told"),
         (500, 1, False, f"attempt 1 at the webhook of job {MIN_JOB_ID} failed: 500"),
         (302, 2, False, "failed: 302"),
-        (None, MAX_ATTEMPTS - 1, False, "failed: None"),
+        (None, MAX_ATTEMPTS - 1, False, "failed: no answer"),
         (None, MAX_ATTEMPTS, True, f"is given up after {MAX_ATTEMPTS} attempts: None"),
         (410, 1, True, "is given up after 1 attempts: 410"),
     ],
