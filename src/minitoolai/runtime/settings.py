@@ -66,8 +66,8 @@ class JobsSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_waiting: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
     #: Seconds that a job may wait before it is given up and its hold released.
     max_wait_s: Annotated[float, Meta(ge=1, le=604_800)] = 3600.0
-    #: Days that a picture and its job are kept.
-    retention_days: Annotated[float, Meta(gt=0, le=3650)] = 30.0
+    #: Days that a picture and its job are kept: webhooks are told, and calls repeated, for a day.
+    retention_days: Annotated[float, Meta(ge=1, le=3650)] = 30.0
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ from minitoolai.runtime.config import load_settings
         ('[engines.sd]\nkind = "onnx"\nmodel = "/m"', "did you mean 'engines.sd.model_path'?"),
         ("[jobs]\nworkers = 65", "jobs.workers"),
         ("[jobs]\nretention_days = 0", "jobs.retention_days"),
+        ("[jobs]\nretention_days = 0.5", "jobs.retention_days"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, near: str) -> None:
