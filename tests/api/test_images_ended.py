@@ -41,6 +41,16 @@ async def test_too_little_money_for_all(gateway: LocalGateway, waiting: FakeWork
     assert await gateway.books.balance(caller) == 4_000_000
 
 
+async def test_more_pictures_than_the_key_may_make_requests(gateway: LocalGateway, waiting: FakeWorker) -> None:
+    """400 and no "wait", which would never help; a count that fits but for the minute's other calls is 429."""
+    caller = await gateway.caller(requests_per_minute=2)
+    refused = await draw(caller, n=3)
+    shows(refused, 400, "invalid_value", "invalid_request_error", "2 requests a minute", param="n")
+    assert await jobs(gateway, caller) == ["cancelled", "cancelled"]
+    shows(await draw(caller, n=2), 429, "rate_limit_exceeded", "rate_limit_error", "2 requests")
+    await charged(gateway, caller, 0)
+
+
 async def test_none_is_drawn(gateway: LocalGateway, caller: Caller, worker: FakeWorker) -> None:
     """502 with the reason; nothing is charged."""
     worker.failure = "The engine failed three times. Nothing was charged; send it again."

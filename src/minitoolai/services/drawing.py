@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from minitoolai.core.access import Principal
-from minitoolai.core.errors import ApiError, DatabaseUnavailable, InsufficientCredit, MiniToolError, UpstreamTimeout
+from minitoolai.core.errors import (
+    ApiError,
+    DatabaseUnavailable,
+    InsufficientCredit,
+    KeyRequestsLimited,
+    MiniToolError,
+    UpstreamTimeout,
+)
 from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.core.jobs import ENDED, JobState, JobView
 from minitoolai.core.ledger import Rates
@@ -118,7 +125,7 @@ class Drawing:
             own = call_id if index == 0 else new_call_id()
             try:
                 made = await self._jobs.create(principal, own, call.nth(index), facts)
-            except InsufficientCredit as refusal:
+            except (InsufficientCredit, KeyRequestsLimited) as refusal:
                 raise refused_together(refusal, call.count, held) from None
             waiting.made.append(made)
             if not made.replayed:

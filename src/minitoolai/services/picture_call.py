@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from minitoolai.core.catalog import PictureModel
-from minitoolai.core.errors import InsufficientCredit, InvalidValue, KeyLimitReached, MiniToolError
+from minitoolai.core.errors import InsufficientCredit, InvalidValue, KeyLimitReached, KeyRequestsLimited, MiniToolError
 from minitoolai.core.jobs import Created, NewJob
 from minitoolai.core.ledger import HoldRequest, Repeatable
 from minitoolai.core.money import format_usd, parse_usd
@@ -84,6 +84,9 @@ class PictureCall:
 
 def refused_together(refusal: MiniToolError, count: int, held_nusd: int) -> MiniToolError:
     """Return what the caller of `count` pictures is told: one was refused after `held_nusd` were held for others."""
+    if isinstance(refusal, KeyRequestsLimited) and count > (most := int(str(refusal.facts["limit"]))):
+        # Waiting would not help: each picture is a request, and no minute has so many.
+        return InvalidValue(param="n", why=f"this key may make {most} requests a minute, and each picture is one.")
     words = _TOGETHER.get(type(refusal)) if count > 1 else None
     if words is None:
         return refusal
