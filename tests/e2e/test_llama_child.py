@@ -142,7 +142,7 @@ def test_what_is_not_needed_is_closed(child: LlamaChild) -> None:
 
 def _freed_after(single: LlamaChild, body: dict[str, Any], *, after_s: float, read: bool) -> float:
     """Seconds from closing a running request to the answer of the next one."""
-    running = single.open(body)
+    running = single.send(body)
     if read:
         assert b"200 OK" in running.recv(65536)
     time.sleep(after_s)
@@ -172,9 +172,9 @@ def test_a_stream_closed_during_its_prompt_frees_its_slot(single: LlamaChild) ->
 
 def test_a_cancelled_waiting_request_is_not_computed(single: LlamaChild) -> None:
     """It waits for the slot, is closed there, and does not hold up those behind it."""
-    running = single.open({**ENDLESS, "stream": True})
+    running = single.send({**ENDLESS, "stream": True})
     running.recv(65536)
-    waiting = single.open({**ENDLESS, "stream": True})
+    waiting = single.send({**ENDLESS, "stream": True})
     time.sleep(0.05)
     waiting.close()
     running.close()
@@ -185,7 +185,7 @@ def test_a_cancelled_waiting_request_is_not_computed(single: LlamaChild) -> None
 
 def test_more_callers_than_slots_are_all_answered(child: LlamaChild) -> None:
     """In order of arrival, none refused."""
-    callers = [child.open({**HI, "stream": True}) for _ in range(12)]
+    callers = [child.send({**HI, "stream": True}) for _ in range(12)]
     for caller in callers:
         content = b""
         while b"[DONE]" not in content:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import tiny_gguf
-from tests.support.llama_child import END_S, ENDLESS, HI, LlamaChild, running, short_folder
+from tests.support.child_process import assert_ends_with_its_parent
+from tests.support.llama_child import END_S, ENDLESS, HI, MODULE, LlamaChild, running, short_folder
 
 pytest.importorskip("xllamacpp", reason="xllamacpp is not installed: the llama child is NOT TESTED")
 
@@ -35,7 +31,7 @@ def model(folder: Path) -> Path:
 def test_sigterm_ends_it_with_0_and_removes_the_socket(folder: Path, model: Path) -> None:
     """Also in the middle of an answer."""
     with running(folder, model) as child:
-        answering = child.open({**ENDLESS, "stream": True})
+        answering = child.send({**ENDLESS, "stream": True})
         answering.recv(65536)
         child.process.send_signal(signal.SIGTERM)
         assert child.process.wait(END_S) == 0
@@ -52,48 +48,10 @@ def test_a_stale_socket_is_replaced(folder: Path, model: Path) -> None:
         assert second.whole(HI)["choices"]
 
 
-PARENT = """
-import subprocess, sys
-child = subprocess.Popen([sys.executable, "-m", "minitoolai.children.llama"], stdin=subprocess.PIPE,
-                         stdout=subprocess.PIPE)
-child.stdin.write(sys.argv[1].encode() + b"\\n")
-child.stdin.flush()
-for line in child.stdout:
-    if b'"ready"' in line:
-        break
-print(child.pid, flush=True)
-input()
-"""
-
-
 def test_it_does_not_outlive_a_killed_parent(folder: Path, model: Path) -> None:
     """kill -9 of the parent: nobody is left to stop it but itself."""
     boot = {"model_path": str(model), "socket": str(folder / "m.sock"), "alias": "tiny"}
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT, json.dumps(boot)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        os.kill(pid, 0)
-        parent.kill()
-        parent.wait(END_S)
-    deadline = time.monotonic() + END_S
-    while _lives(pid):
-        assert time.monotonic() < deadline, "it lives on"
-        time.sleep(0.01)
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be collected does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    assert_ends_with_its_parent(MODULE, boot, END_S)
 
 
 @pytest.mark.parametrize(

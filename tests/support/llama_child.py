@@ -6,14 +6,15 @@ import http.client
 import json
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.child_process import ChildProcess
+
+MODULE = "minitoolai.children.llama"
 CHAT = "/v1/chat/completions"
 HI: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "seed": 3, "max_tokens": 8}
 #: Noise would run on to the end of the context: seconds with the slow model.
@@ -37,22 +38,12 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self.path))
 
 
-class LlamaChild:
+class LlamaChild(ChildProcess):
     """A running child and its boot document."""
 
     def __init__(self, folder: Path, model: Path, **boot: Any) -> None:
-        self.socket = folder / "m.sock"
-        self.boot = {"model_path": str(model), "socket": str(self.socket), "alias": "tiny", **boot}
-        with (folder / "stderr").open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "minitoolai.children.llama"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-            )
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(self.boot).encode() + b"\n")
-        self.process.stdin.flush()
+        self.boot = {"model_path": str(model), "socket": str(folder / "m.sock"), "alias": "tiny", **boot}
+        super().__init__(MODULE, self.boot, folder / "m.sock", folder / "stderr")
         self.events: list[dict[str, Any]] = []
 
     def started(self) -> dict[str, Any]:
@@ -81,23 +72,11 @@ class LlamaChild:
         reply: dict[str, Any] = json.loads(content)
         return reply
 
-    def open(self, body: dict[str, Any]) -> socket.socket:
+    def send(self, body: dict[str, Any]) -> socket.socket:
         """Send a request and read nothing."""
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(START_S)
-        connection.connect(str(self.socket))
         content = json.dumps(body).encode()
         head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        connection.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-        return connection
-
-    def end(self) -> None:
-        """Kill it by its own pid."""
-        self.process.kill()
-        self.process.wait(END_S)
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
+        return self.open(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
 
 
 @contextmanager

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +9,11 @@ from typing import Any
 
 from minitoolai.core.drawing_wire import Frames, Kind, Order, order_bytes
 from minitoolai.core.pictures import PictureRequest
+from tests.support.child_process import PATIENCE_S, ChildProcess
 
-#: A start takes 0.5 s on an idle machine, a tiny picture milliseconds; this one may be busy.
-PATIENCE_S = 60.0
-COMMAND = [sys.executable, "-m", "minitoolai.children.onnx_pictures"]
+__all__ = ["PATIENCE_S", "OnnxChild", "asked", "drawing_child", "onnx_child"]
+
+MODULE = "minitoolai.children.onnx_pictures"
 
 
 def asked(**changes: Any) -> PictureRequest:
@@ -28,32 +25,13 @@ def asked(**changes: Any) -> PictureRequest:
     return PictureRequest(**{**fields, **changes})
 
 
-class OnnxChild:
+class OnnxChild(ChildProcess):
     """A running child and its boot document."""
 
     def __init__(self, folder: Path, model: Path, **boot: Any) -> None:
-        self.socket = folder / "d.sock"
         self.errors = folder / "stderr"
-        self.boot = {"model_path": str(model), "socket": str(self.socket), "threads": 1, **boot}
-        with self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(self.boot).encode() + b"\n")
-        self.process.stdin.flush()
-
-    def started(self) -> dict[str, Any]:
-        """Its `ready` or `failed` event."""
-        assert self.process.stdout is not None
-        event: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return event
-
-    def open(self, sent: bytes) -> socket.socket:
-        """Send bytes and read nothing."""
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(PATIENCE_S)
-        connection.connect(str(self.socket))
-        connection.sendall(sent)
-        return connection
+        self.boot = {"model_path": str(model), "socket": str(folder / "d.sock"), "threads": 1, **boot}
+        super().__init__(MODULE, self.boot, folder / "d.sock", self.errors)
 
     def ask(self, request: PictureRequest, native_size: int | None = None) -> list[tuple[Kind, bytes]]:
         """Return all frames that an order brings."""
@@ -66,14 +44,6 @@ class OnnxChild:
             while data := connection.recv(65536):
                 found += frames.receive(data)
         return found
-
-    def end(self) -> None:
-        """Kill it by its own pid."""
-        self.process.kill()
-        self.process.wait(PATIENCE_S)
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
 
 
 @contextmanager

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from minitoolai.core.picture_wire import REPLY, Verdict, request
+from tests.support.child_process import ChildProcess
 
 #: A start takes 0.2 s on an idle machine, an answer milliseconds; this one may be busy.
 PATIENCE_S = 30.0
 
 
-class PicturesChild:
+class PicturesChild(ChildProcess):
     """A running child."""
 
     def __init__(self, folder: Path, boot: object = None) -> None:
-        self.socket = folder / "p.sock"
-        line = json.dumps({"socket": str(self.socket)} if boot is None else boot).encode()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "minitoolai.children.pictures"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + b"\n")
-        self.process.stdin.flush()
-
-    def started(self) -> dict[str, Any]:
-        """Its `ready` or `failed` event."""
-        assert self.process.stdout is not None
-        event: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return event
-
-    def open(self, sent: bytes) -> socket.socket:
-        """Send bytes and read nothing."""
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(PATIENCE_S)
-        connection.connect(str(self.socket))
-        connection.sendall(sent)
-        return connection
+        listens = folder / "p.sock"
+        document = {"socket": str(listens)} if boot is None else boot
+        super().__init__("minitoolai.children.pictures", document, listens, folder / "stderr")
 
     def ask(self, picture: bytes) -> tuple[Verdict, bytes] | None:
         """Return what becomes of a picture; None: no answer."""
@@ -66,11 +42,7 @@ class PicturesChild:
         if self.process.poll() is None:
             for pid in self.decoders():
                 os.kill(pid, signal.SIGKILL)
-            self.process.kill()
-        self.process.wait(PATIENCE_S)
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            stream.close()
+        super().end()
 
 
 @contextmanager

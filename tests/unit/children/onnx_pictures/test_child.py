@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -19,8 +17,9 @@ from PIL import Image
 
 from minitoolai.core.drawing_wire import HEAD, LENGTH, Kind, Order, fraction_of, order_bytes
 from tests.support import tiny_diffusion
+from tests.support.child_process import assert_ends_with_its_parent
 from tests.support.llama_child import short_folder
-from tests.support.onnx_child import COMMAND, PATIENCE_S, OnnxChild, asked, drawing_child, onnx_child
+from tests.support.onnx_child import MODULE, PATIENCE_S, OnnxChild, asked, drawing_child, onnx_child
 
 
 @pytest.fixture
@@ -116,34 +115,10 @@ def test_a_stale_socket_is_replaced(folder: Path) -> None:
         assert second.ask(asked())[-1][0] is Kind.PICTURE
 
 
-PARENT = """
-import subprocess, sys
-child = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-child.stdin.write(sys.argv[1].encode() + b"\\n")
-child.stdin.flush()
-for line in child.stdout:
-    if b'"ready"' in line:
-        break
-print(child.pid, flush=True)
-input()
-"""
-
-
 def test_it_does_not_outlive_a_killed_parent(folder: Path) -> None:
     """kill -9 of the parent: nobody is left to stop it but itself."""
     boot = {"model_path": str(tiny_diffusion.make(folder / "model")), "socket": str(folder / "d.sock")}
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT, json.dumps(boot), *COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        os.kill(pid, 0)
-        parent.kill()
-        parent.wait(PATIENCE_S)
-    deadline = time.monotonic() + PATIENCE_S
-    while _lives(pid):
-        assert time.monotonic() < deadline, "it lives on"
-        time.sleep(0.01)
+    assert_ends_with_its_parent(MODULE, boot, PATIENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -176,16 +151,3 @@ def test_a_bad_boot_document_is_told(folder: Path) -> None:
         failed = started.started()
         assert (failed["event"], failed["code"]) == ("failed", "boot_invalid")
         assert "threads" in failed["message"]
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be collected does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
