@@ -51,8 +51,8 @@ class SchemaTooNew(OperatorError):
 
 
 class SecretMismatch(OperatorError):
-    """The secret in {source} is not the one that this database was set up with. Restore the old secret: replies that are
-    kept for callers who repeat a call can be read with it only."""
+    """The secret in {source} is not the one that this database was set up with. Restore the old secret: pictures that
+    wait and replies that are kept can be read with it only, and links and signatures hold with it only."""
 
 
 class AccountExists(OperatorError):
