@@ -24,7 +24,7 @@ from benchmarks.report import conditions
 from minitoolai.core.access import key_digest, key_hint, make_key
 from minitoolai.core.accounts import KeyTerms
 from minitoolai.core.ids import uuid7
-from minitoolai.core.jobs import MIN_JOB_ID, NewJob, QueueLimits, StoredFile
+from minitoolai.core.jobs import MIN_JOB_ID, JobKind, NewJob, QueueLimits, StoredFile
 from minitoolai.core.ledger import HoldOutcome
 from minitoolai.runtime.postgres import temporary_server
 from minitoolai.storage.accounts import PgAccounts
@@ -115,7 +115,7 @@ class Queue:
 
     async def draw(self, worker: PgJobQueue) -> None:
         """Take the next job and end it at once. Raises `RuntimeError` when there is none."""
-        for job in await worker.claim(ENGINE, 1):
+        for job in await worker.claim(ENGINE, JobKind.PICTURE, 1):
             if await worker.complete(job, ENGINE, _FILE, {"seed": 7}):
                 return
         raise RuntimeError("there was no job to draw: make more, or measure for a shorter time")
@@ -154,7 +154,7 @@ async def wakes(queue: Queue) -> Result:
         while True:
             news = asyncio.create_task(queue.news.queued(ENGINE, LOOK_S))
             await asyncio.sleep(0)  # it listens before it looks
-            jobs = await worker.claim(ENGINE, 1)
+            jobs = await worker.claim(ENGINE, JobKind.PICTURE, 1)
             for job in jobs:
                 had.put_nowait(time.perf_counter())
                 await worker.complete(job, ENGINE, _FILE, {"seed": 7})

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from minitoolai.runtime.settings import ModelSettings
+from minitoolai.runtime.model_settings import ModelSettings
 from tests.support.clients import Caller, Reply
 from tests.support.local_gateway import LocalGateway
 from tests.support.upstream import Asked, Handler

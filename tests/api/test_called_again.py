@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from minitoolai.runtime.settings import ModelSettings
+from minitoolai.runtime.model_settings import ModelSettings
 from tests.api.conftest import Serving
 from tests.support.clients import BODY, OPENAI
 from tests.support.upstream import Asked, Upstream

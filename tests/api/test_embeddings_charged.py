@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from minitoolai.runtime.settings import ModelSettings, OpenAIEngineSettings
+from minitoolai.runtime.model_settings import ModelSettings
+from minitoolai.runtime.settings import OpenAIEngineSettings
 from tests.api.conftest import Serving
 from tests.api.embedding_calls import BODY, COST, MODELS, PATH, SMALL, answering, charged, embed
 from tests.support.clients import Caller, shows, until

@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from minitoolai.runtime.settings import ModelRoute, ModelSettings, OpenAIEngineSettings
+from minitoolai.runtime.model_settings import ModelRoute, ModelSettings
+from minitoolai.runtime.settings import OpenAIEngineSettings
 from tests.api.conftest import Serving
 from tests.support.clients import OPENAI, SEED, Caller, Reply, ends_in_band, shows, until
 from tests.support.local_gateway import LocalGateway

@@ -35,7 +35,7 @@ def blobs() -> FakeBlobs:
 async def base(blobs: FakeBlobs) -> AsyncIterator[str]:
     """A server that has the route only."""
     routes, files = Routes(), FakeFiles()
-    files.pictures[JOB_ID] = StoredFile(BLOB, len(blobs.files[BLOB]))
+    files.kept[JOB_ID] = StoredFile(BLOB, len(blobs.files[BLOB]))
     add_files(routes, blobs, files, KEY)
     async with listening(Application(routes)) as url:
         yield url
@@ -54,7 +54,7 @@ class Ended:
 
 def link() -> str:
     """Return a link made now."""
-    return file_path(KEY, JOB_ID, int(time.time()))
+    return file_path(KEY, JOB_ID, "png", int(time.time()))
 
 
 async def test_replies_without_a_body_keep_the_connection(base: str, blobs: FakeBlobs) -> None:
@@ -89,7 +89,7 @@ async def test_a_slow_caller_costs_little_and_is_cut_off(monkeypatch: pytest.Mon
     monkeypatch.setattr(exchange, "REPLY_DEADLINE_S", 0.5)
     blobs, routes, files = FakeBlobs(), Routes(), FakeFiles()
     blobs.files[BLOB] = bytes(LARGE)
-    files.pictures[JOB_ID] = StoredFile(BLOB, LARGE)
+    files.kept[JOB_ID] = StoredFile(BLOB, LARGE)
     add_files(routes, blobs, files, KEY)
     ended = Ended()
     async with listening(Application(routes, [ended])) as base:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.tokens import count_prompt
-from minitoolai.runtime.settings import ModelSettings
+from minitoolai.runtime.model_settings import ModelSettings
 from tests.api.conftest import Serving
 from tests.support.clients import Caller, until
 from tests.support.local_gateway import LocalGateway

@@ -14,7 +14,7 @@ import pytest
 from minitoolai.api.openapi.document import route_names
 from minitoolai.api.openapi.operations import OPERATIONS
 from minitoolai.edge.statuses import STATUSES
-from minitoolai.runtime.settings import ModelSettings
+from minitoolai.runtime.model_settings import ModelSettings
 from tests.api.conftest import Serving
 from tests.support.clients import Caller
 from tests.support.fake_worker import MODELS, fake_worker
@@ -23,11 +23,14 @@ from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EMBEDDING = "text-embedding-3-small"
+EMBEDDING, SPEECH = "text-embedding-3-small", "tts-1"
+TRANSCRIPTION = "whisper-1"
 #: Bodies by the model that answers them.
 BODIES = {
     "ChatBody": "gpt-4o-mini", "ResponsesBody": "gpt-4o-mini", "MessagesBody": "gpt-4o-mini", "CountBody": "gpt-4o-mini",
     "EmbeddingsBody": EMBEDDING, "TextToImageBody": "realvision", "ImagesBody": "realvision",
+    "TextToSpeechBody": SPEECH, "SpeechBody": SPEECH,
+    "TranscriptionBody": TRANSCRIPTION, "SoundQuoteBody": TRANSCRIPTION,
 }  # fmt: skip
 #: Not `positive_data_acceptance`: what a field may hold often depends on another one, or on the model.
 CHECKS = (
@@ -98,7 +101,7 @@ async def test_the_server_does_what_the_document_says(
     serving: Serving, upstream: Upstream, tmp_path: Path, seed: int
 ) -> None:
     """Schemathesis finds no reply that the document does not describe, and no broken request that is taken."""
-    models = {EMBEDDING: ModelSettings(engine="up"), **MODELS}
+    models = {name: ModelSettings(engine="up") for name in (EMBEDDING, SPEECH, TRANSCRIPTION)} | MODELS
     async with serving(models=models) as gateway, fake_worker(gateway):
         caller = await gateway.caller("500")
         shown = await document(caller)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
-from minitoolai.runtime.settings import ModelSettings
+from minitoolai.runtime.model_settings import ModelSettings
 from tests.api.conftest import Serving
 from tests.support.clients import BODY, OPENAI
 from tests.support.upstream import Asked, Upstream, completion, usage

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from minitoolai.runtime.settings import ModelSettings, TierSettings
+from minitoolai.runtime.model_settings import ModelSettings, TierSettings
 from tests.support.clients import BODY, OPENAI, SEED, Caller, Reply, shows
 from tests.support.local_gateway import LocalGateway, local_gateway
 from tests.support.upstream import Asked, Handler, Upstream, completion, usage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minitoolai.runtime.settings import ModelSettings, TierSettings
+from minitoolai.runtime.model_settings import ModelSettings, TierSettings
 from tests.api.conftest import Serving
 from tests.support.clients import Caller, shows
 from tests.support.local_gateway import LocalGateway
@@ -34,6 +34,7 @@ async def test_anyone_sees_the_prices_of_the_models_served(caller: Caller) -> No
     assert first == {
         "id": "gpt-4o-mini", "object": "price", "type": "chat", "aliases": ["gpt-4o-mini-2024-07-18"], "starter": False,
         "input_usd_per_1m": "0.15", "cached_input_usd_per_1m": "0.15", "output_usd_per_1m": "0.6", "usd_per_image": None,
+        "usd_per_1m_characters": None, "usd_per_minute": None,
         "service_tiers": {}, "web_search_usd_per_call": None, "vision": True, "context_tokens": 128_000,
         "max_completion_tokens": 16_384,
     }  # fmt: skip
@@ -48,7 +49,7 @@ async def test_every_price_of_a_model_is_shown(serving: Serving) -> None:
     assert shown == {
         "id": "org/model", "object": "price", "type": "chat", "aliases": ["org/alias"], "starter": False,
         "input_usd_per_1m": "2", "cached_input_usd_per_1m": "0.5", "output_usd_per_1m": "8.5",
-        "usd_per_image": None,
+        "usd_per_image": None, "usd_per_1m_characters": None, "usd_per_minute": None,
         "service_tiers": {
             "flex": {"input_usd_per_1m": "1", "cached_input_usd_per_1m": "0.25", "output_usd_per_1m": "4.25"},
         },
@@ -64,10 +65,24 @@ async def test_every_price_of_a_picture_model_is_shown(serving: Serving) -> None
         listed = (await caller.get("/v1/models/realvision")).json
     assert shown == {
         "id": "realvision", "object": "price", "type": "image", "aliases": [], "starter": False, "input_usd_per_1m": None,
-        "cached_input_usd_per_1m": None, "output_usd_per_1m": None, "usd_per_image": "0.0015", "service_tiers": {},
+        "cached_input_usd_per_1m": None, "output_usd_per_1m": None, "usd_per_image": "0.0015",
+        "usd_per_1m_characters": None, "usd_per_minute": None, "service_tiers": {},
         "web_search_usd_per_call": None, "vision": False, "context_tokens": None, "max_completion_tokens": None,
     }  # fmt: skip
     assert (listed["type"], listed["context_tokens"], listed["served_by"]) == ("image", None, "up")
+
+
+async def test_every_price_of_a_model_of_sounds_is_shown(serving: Serving) -> None:
+    """By the character and by the minute; the list of models says what each does."""
+    served = {name: ModelSettings(engine="up") for name in ("tts-1", "whisper-1")}
+    async with serving(models=served) as gateway:
+        caller = await gateway.caller()
+        prices = {model["id"]: model for model in (await caller.get("/v1/prices")).json["data"]}
+        models = {model["id"]: model for model in (await caller.get("/v1/models")).json["data"]}
+    columns = ("type", "usd_per_1m_characters", "usd_per_minute", "input_usd_per_1m", "usd_per_image")
+    assert [prices["tts-1"][column] for column in columns] == ["speech", "15", None, None, None]
+    assert [prices["whisper-1"][column] for column in columns] == ["transcription", None, "0.006", None, None]
+    assert [models[name]["type"] for name in ("tts-1", "whisper-1")] == ["speech", "transcription"]
 
 
 @pytest.mark.parametrize("name", ["org/model", "org%2Fmodel", "org/model/", "org%2fmodel/", "org/alias", "org%2Falias"])

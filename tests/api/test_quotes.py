@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from minitoolai.core.money import charge_nusd, parse_usd
-from minitoolai.runtime.settings import ModelSettings, TierSettings
+from minitoolai.runtime.model_settings import ModelSettings, TierSettings
 from tests.api.conftest import Serving
 from tests.support.clients import BODY, Caller, Reply, hold_of, shows
 from tests.support.local_gateway import LocalGateway

@@ -152,7 +152,7 @@ async def test_keys_models_and_money(gateway: LocalGateway, caller: Caller) -> N
     refused(await narrow.send(CREATE, BODY), 403, "permission_denied", "'realvision'", param="model")
     for model, status, code, words in (
         ("realvision2", 404, "model_not_found", "GET /v1/models"),
-        ("gpt-4o", 400, "invalid_value", "does not draw"),
+        ("gpt-4o", 400, "invalid_value", "chats. Use it in"),
         ("juggernaut", 503, "service_unavailable", "No engine serves"),
     ):
         refused(await caller.send(CREATE, {**BODY, "model": model}), status, code, words, param="model")
@@ -206,7 +206,7 @@ async def test_a_full_queue(file_database_url: str, upstream: Upstream, gateway:
         assert int(reply.headers["retry-after"]) >= 1
         assert (await two.send(CREATE, BODY)).status == 200
         reply = await two.send(CREATE, BODY)
-        refused(reply, 503, "service_unavailable", "Too many pictures wait")
+        refused(reply, 503, "service_unavailable", "Too many jobs wait")
         assert "retry-after" in reply.headers
         (held,) = await small.books.fetch("SELECT held FROM accounts WHERE id = $1", two.account_id)
         assert held["held"] == 1_500_000

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.tokens import count_prompt, count_text
-from minitoolai.runtime.settings import ModelSettings
+from minitoolai.runtime.model_settings import ModelSettings
 from tests.api.conftest import Serving
 from tests.support.clients import BODY, Caller
 from tests.support.local_gateway import LocalGateway

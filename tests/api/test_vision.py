@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from minitoolai.core.image_urls import picture_of
-from minitoolai.runtime.settings import ModelSettings
+from minitoolai.runtime.model_settings import ModelSettings
 from tests.api.conftest import Serving
 from tests.support.clients import Caller, Reply, shows
 from tests.support.llama_child import short_folder

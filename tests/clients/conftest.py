@@ -36,6 +36,12 @@ engine = "up"
 engine = "up"
 [models."text-embedding-3-small"]
 engine = "up"
+[models."tts-1"]
+engine = "up"
+[models."whisper-1"]
+engine = "up"
+[models."gpt-4o-transcribe"]
+engine = "up"
 [models."gpt-image-1"]
 kind = "image"
 engine = "up"

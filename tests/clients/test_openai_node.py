@@ -13,8 +13,10 @@ import pytest
 from tests.clients.conftest import Visit
 from tests.support.client_programs import ROOT, ClientProgram, client_command, client_program
 from tests.support.faithful_chat import Refusal
+from tests.support.faithful_speech import CHARACTER_S
 from tests.support.faithful_values import png
 from tests.support.pictures import opened
+from tests.support.speaking_child import heard
 
 SCHEMA = {
     "type": "object",
@@ -185,3 +187,12 @@ def test_pictures(program: ClientProgram, visit: Visit) -> None:
     found = program.ask("images", key=visit.key, fields={"size": "1536x1024"})
     assert "/files/" in found["data"][0]["url"]
     assert visit.spent_nusd() == 120_000_000
+
+
+def test_speech(program: ClientProgram, visit: Visit, tmp_path: Path) -> None:
+    """A stream that is written to a file; a decoder reads all of it."""
+    path, fields = tmp_path / "speech.opus", {"input": "Zażółć 🎉", "response_format": "opus"}
+    assert program.ask("speak", key=visit.key, path=str(path), fields=fields) == "audio/ogg; codecs=opus"
+    listened = heard(path.read_bytes(), "opus")
+    assert len(listened.samples) / listened.rate == pytest.approx(8 * CHARACTER_S, abs=0.1)
+    assert visit.spent_nusd() == 8 * 15_000

@@ -105,7 +105,7 @@ async def test_told_to_stop_it_draws_to_the_end(model: Path, database_url: str) 
         await product.runs(job)
         assert server.process is not None
         server.process.send_signal(signal.SIGTERM)
-        await until(lambda: b"1 jobs are drawn to their end" in server.log.read_bytes(), "the worker drains")
+        await until(lambda: b"1 jobs go on to their end" in server.log.read_bytes(), "the worker drains")
         os.kill(engine, signal.SIGCONT)
         assert server.process.wait(60) == server.stop() == 0
         product.start()

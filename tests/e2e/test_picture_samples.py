@@ -17,7 +17,7 @@ import openai
 import pytest
 import requests
 
-from minitoolai.core.catalog import SEED_PICTURE_MODELS
+from minitoolai.core.builtin_models import SEED_PICTURE_MODELS
 from minitoolai.core.samplers import SCHEDULERS
 from tests.support.databases import open_folder
 from tests.support.pictures import opened

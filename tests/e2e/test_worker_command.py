@@ -1,4 +1,4 @@
-"""`minitoolai worker`: it draws for a server, and says in one line why it cannot."""
+"""`minitoolai worker`: it draws and speaks for a server, and says in one line why it cannot."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.support import tiny_diffusion
 from tests.support.databases import open_folder
 from tests.support.drawing_product import SETTINGS, Product
 from tests.support.servers import ProductServer, product_server
+from tests.support.speaking_child import heard
 
 
 @contextlib.contextmanager
@@ -47,11 +48,27 @@ async def test_a_worker_draws_beside_a_server(model: Path) -> None:
         product.start(workers=0)
         job = await product.ask(await product.caller())
         ready = (await job.caller.send("/readyz", method="GET")).json
-        assert (ready["engines"], ready["workers"]) == ({"tiny": {"state": "configured"}}, {})
+        assert (ready["engines"]["tiny"], ready["workers"]) == ({"state": "configured"}, {})
         with worker_beside(server) as worker:
             assert worker.stdout is not None
-            assert b"MiniToolAI draws with tiny" in worker.stdout.readline()
+            assert b"MiniToolAI works with tiny" in worker.stdout.readline()
             await product.drawn(job, attempt=1)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(60) == 0
+
+
+def test_a_worker_speaks_beside_a_server(database_url: str, tmp_path: Path) -> None:
+    """Long texts too are done by workers elsewhere, with children of their own; the command waits for them."""
+    with open_folder() as folder, product_server(folder, database_url) as server:
+        server.configure("[jobs]\nworkers = 0\n")
+        server.start()
+        key, text, file = server.make_key(), "The house is red. " * 300, tmp_path / "house.opus"
+        with worker_beside(server) as worker:
+            assert worker.stdout is not None
+            assert b"espeak" in worker.stdout.readline()
+            told = server.json("speak", text, "--out", str(file), "--url", server.base, "--key", key)
+            assert told["cost"] == "0.0054"
+            assert heard(file.read_bytes(), "opus").loud_s > 100
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(60) == 0
 
@@ -59,11 +76,11 @@ async def test_a_worker_draws_beside_a_server(model: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ('[engines.up]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n', "No picture model"),
+        ('espeak = "off"\n[engines.up]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n', "or speech model of these"),
         ("", "minitoolai serve"),
         ('[database]\nurl = "postgresql://127.0.0.1:9/none"\n', "the database cannot be used"),
     ],
-    ids=["nothing to draw", "no server", "no database"],
+    ids=["nothing to do", "no server", "no database"],
 )
 async def test_a_worker_that_cannot_work_says_why(tmp_path: Path, config: str, words: str) -> None:
     """One line that names the remedy, and exit status 1; nothing is made."""

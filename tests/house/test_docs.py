@@ -19,20 +19,23 @@ import msgspec
 import pytest
 
 from minitoolai.cli.main import parser
-from minitoolai.core.catalog import EMBEDDING_MODELS, SEED_CHAT_MODELS
+from minitoolai.core.builtin_models import EMBEDDING_MODELS, SEED_CHAT_MODELS
 from minitoolai.core.errors import ApiError
 from minitoolai.core.money import parse_usd
 from minitoolai.edge.statuses import status_of
 from minitoolai.runtime.catalogue import STARTER_CONTEXT_TOKENS
 from minitoolai.runtime.config import load_settings
+from minitoolai.runtime.model_settings import ModelSettings
 from minitoolai.runtime.settings import (
     DatabaseSettings,
+    EspeakEngineSettings,
     JobsSettings,
+    KokoroEngineSettings,
     LlamaEngineSettings,
     LogSettings,
-    ModelSettings,
     OnnxEngineSettings,
     OpenAIEngineSettings,
+    PiperEngineSettings,
     ServerSettings,
     Settings,
     StorageSettings,
@@ -66,6 +69,9 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     '[engines.NAME], kind = "openai"': OpenAIEngineSettings,
     '[engines.NAME], kind = "llama"': LlamaEngineSettings,
     '[engines.NAME], kind = "onnx"': OnnxEngineSettings,
+    '[engines.NAME], kind = "espeak"': EspeakEngineSettings,
+    '[engines.NAME], kind = "piper"': PiperEngineSettings,
+    '[engines.NAME], kind = "kokoro"': KokoroEngineSettings,
     '[models."NAME"]': ModelSettings,
 }
 #: Options that every command takes, described once.
@@ -241,7 +247,7 @@ def _default(item: msgspec.inspect.Field) -> str:
 def _commands(top: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yield every command that can be run, with its whole name."""
     families = [action for action in top._actions if isinstance(action, argparse._SubParsersAction)]
-    if not families:
+    if not all(family.required for family in families) or not families:
         yield name, top
     for family in families:
         for word, command in family.choices.items():
@@ -252,7 +258,7 @@ def _options(command: argparse.ArgumentParser) -> set[str]:
     """Return a command's own options, and its positional arguments in capitals."""
     found: set[str] = set()
     for action in command._actions:
-        if not set(action.option_strings) & COMMON:
+        if not set(action.option_strings) & COMMON and not isinstance(action, argparse._SubParsersAction):
             found |= set(action.option_strings) or {action.dest.upper()}
     return found
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from minitoolai.api.job_routes import CancelBody, JobBody
 from minitoolai.api.picture_bodies import ImagesBody, TextToImageBody
-from minitoolai.api.texttoimage import CancelBody, JobBody
-from minitoolai.core.catalog import SEED_IMAGE_NUSD, SEED_PICTURE_MODELS
+from minitoolai.core.builtin_models import SEED_IMAGE_NUSD, SEED_PICTURE_MODELS
 from minitoolai.core.money import format_usd
 from tests.house.documents import code_words, reference, rows, sections
 

@@ -19,8 +19,10 @@ BOUNDARIES = {
     "services/job_keeping.py": 3,  # the loops that keep, sweep and forget jobs
     "services/job_run.py": 1,  # an attempt at a job
     "services/worker.py": 2,  # a worker's claim, and a job's end
+    "services/kept_speech.py": 1,  # the loop that forgets sounds
     "services/webhooks.py": 2,  # looking for messages that are due, and one message
     "children/onnx_pictures/server.py": 1,  # a picture
+    "children/speech/server.py": 1,  # a call
     "services/chat_call.py": 1,  # a call that cannot be counted is charged all the same
     "storage/lanes.py": 2,  # a batch of the ledger, and one operation of it
 }
@@ -31,6 +33,7 @@ READ_ENVIRONMENT = {
     "runtime/processes_launch.py",  # becomes the command it launches
     "runtime/run_folder.py",  # the system's folder for sockets
     "children/llama.py",  # removes what would change the engine
+    "children/kokoro/speller.py",  # sets what keeps a library from starting threads
 }
 #: Which files print besides the commands, and how often.
 PRINT = {

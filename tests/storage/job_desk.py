@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from minitoolai.core.jobs import MIN_JOB_ID, ClaimedJob, Created, JobState, JobView, NewJob, QueueLimits, StoredFile
+from minitoolai.core.jobs import MIN_JOB_ID, ClaimedJob, Created, JobKind, JobState, JobView, NewJob, QueueLimits, StoredFile
 from minitoolai.core.ledger import HoldOutcome
 from minitoolai.storage.job_queue import PgJobQueue
 from minitoolai.storage.jobs import PgJobs
@@ -17,6 +17,9 @@ from tests.storage.desk import SEAL, Desk, new_id
 PRICE = 10
 ENGINE = "e"
 FILE = StoredFile("pictures/2026-11-25/x.png", 9)
+#: A text of 5000 characters, at as many nano-dollars a million that it costs `PRICE`.
+SPEECH: dict[str, Any] = {"kind": JobKind.SPEECH, "characters": 5000, "character_nusd_per_1m": 2000}
+SOUND = StoredFile("speech/2026-11-25/x.mp3", 9)
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ class JobDesk:
         """Return the queue as one worker sees it, with a lease that no slow machine lets lapse unasked."""
         return PgJobQueue(self.desk.database, worker_id or new_id(), SEAL, lease_s=lease_s)
 
-    async def claimed(self, worker: PgJobQueue, engine: str = ENGINE) -> ClaimedJob:
+    async def claimed(self, worker: PgJobQueue, engine: str = ENGINE, kind: JobKind = JobKind.PICTURE) -> ClaimedJob:
         """Let a worker take the next job."""
-        (job,) = await worker.claim(engine, 1)
+        (job,) = await worker.claim(engine, kind, 1)
         return job
 
     async def look(self, job_id: int) -> JobView:

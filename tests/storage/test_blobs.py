@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from minitoolai.core.picture_errors import StorageUnavailable
-from minitoolai.services.picture_ports import Blobs
+from minitoolai.services.job_ports import Blobs
 from minitoolai.storage.blobs import open_blobs
 from tests.support.blobs import FakeBlobs
 from tests.support.object_stores import S3Server, s3_server

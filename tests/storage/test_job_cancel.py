@@ -17,7 +17,7 @@ async def test_a_job_is_cancelled_while_it_waits(desk: Desk) -> None:
     assert not await jobs.jobs.cancel(new.id, "again")
     seen = await jobs.look(new.id)
     assert (seen.state, seen.message, seen.cost_nusd) == (JobState.CANCELLED, "its owner said so", 0)
-    assert await worker.claim(new.engine, 9) == []
+    assert await worker.claim(new.engine, new.kind, 9) == []
     assert await desk.money(who.account) == (1000, 0)
     (record,) = await desk.sql("SELECT outcome, cost, images FROM usage_records")
     assert tuple(record) == (CallOutcome.ABANDONED, 0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from minitoolai.core.jobs import JobKind
 from minitoolai.storage.job_queue import PgJobQueue
 from tests.storage.desk import Desk
 from tests.storage.job_desk import ENGINE, FILE, JobDesk
@@ -25,7 +26,7 @@ async def test_one_accounts_jobs_keep_their_order(desk: Desk) -> None:
     who, worker = await jobs.customer(), jobs.worker()
     made = await jobs.asks(who, 30)
     taken = [(await jobs.claimed(worker)).id for _ in range(10)]
-    taken += [job.id for _ in range(4) for job in await worker.claim(ENGINE, 5)]
+    taken += [job.id for _ in range(4) for job in await worker.claim(ENGINE, JobKind.PICTURE, 5)]
     assert taken == made
 
 
@@ -115,11 +116,11 @@ async def test_engines_have_queues_of_their_own(desk: Desk) -> None:
     jobs = JobDesk(desk)
     one, two, worker = await jobs.customer(), await jobs.customer(), jobs.worker()
     slow = await jobs.asks(one, 50, engine="slow")
-    assert await worker.claim("quick", 9) == []
+    assert await worker.claim("quick", JobKind.PICTURE, 9) == []
     (quick,) = await jobs.asks(one, 1, engine="quick")
     others = await jobs.asks(two, 2, engine="quick")
     assert [(await jobs.look(id_)).position for id_ in (quick, *others)] == [1, 2, 3]
-    assert [job.id for job in await worker.claim("quick", 9)] == [quick, *others]
+    assert [job.id for job in await worker.claim("quick", JobKind.PICTURE, 9)] == [quick, *others]
     assert (await jobs.claimed(worker, "slow")).id == slow[0]
     assert (await jobs.look(slow[1])).position == 1
 

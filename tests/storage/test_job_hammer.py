@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
 
-from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, ClaimedJob, JobState, QueueLimits
+from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, ClaimedJob, JobKind, JobState, QueueLimits
 from minitoolai.core.ledger import HoldOutcome
 from minitoolai.storage.database import Database
 from minitoolai.storage.job_queue import PgJobQueue
 from minitoolai.storage.jobs import PgJobs
 from tests.storage.desk import SEAL, Desk, ask, cost, new_id
-from tests.storage.job_desk import FILE, Customer, JobDesk, granted
+from tests.storage.job_desk import FILE, SPEECH, Customer, JobDesk, granted
 
 ENGINES = ("one", "two")
 CUSTOMERS, MAKERS, WORKERS, CANCELLERS, SWEEPERS, CHATS = 4, 6, 6, 2, 3, 2
@@ -54,6 +55,7 @@ class Crowd:
                     self.chance.choice(self.customers),
                     engine=self.chance.choice(ENGINES),
                     price_nusd=self.chance.randrange(50),
+                    **self.chance.choice([{}, SPEECH]),
                 )
                 created = await self.jobs.create(new)
                 if granted(created):
@@ -66,8 +68,9 @@ class Crowd:
         """Draw jobs, die over some, lose some, fail some."""
         queue = self.worker()
         while not self.over:
-            for engine in ENGINES:
-                for job in await queue.claim(engine, self.chance.randint(1, 3)):
+            for engine, kind in itertools.product(ENGINES, JobKind):
+                for job in await queue.claim(engine, kind, self.chance.randint(1, 3)):
+                    assert job.kind is kind
                     await self.draw(queue, job)
             await asyncio.sleep(0)
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, MIN_JOB_ID, TRANSITIONS, ClaimedJob, JobEvent, JobState
+from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, MIN_JOB_ID, TRANSITIONS, ClaimedJob, JobEvent, JobKind, JobState
 from tests.storage.desk import Desk
-from tests.storage.job_desk import FILE, Customer, JobDesk, granted
+from tests.storage.job_desk import FILE, SPEECH, Customer, JobDesk, granted
 from tests.support.job_model import JobModel, ModelJob
 from tests.support.ledger_model import ModelAccount, ModelKey
 
@@ -26,7 +26,7 @@ async def test_every_event_in_every_state(desk: Desk, state: JobState, event: Jo
     jobs = JobDesk(desk)
     worker = jobs.worker()
     new = await jobs.ask(await jobs.customer())
-    job = ClaimedJob(new.id, new.call_id, 1, "m", new.engine, b"", (await jobs.look(new.id)).created_at)
+    job = ClaimedJob(new.id, new.call_id, new.kind, 1, "m", new.engine, b"", (await jobs.look(new.id)).created_at)
     if state in (JobState.RUNNING, JobState.SUCCEEDED, JobState.FAILED):
         job = await jobs.claimed(worker)
     if state is JobState.SUCCEEDED:
@@ -38,7 +38,7 @@ async def test_every_event_in_every_state(desk: Desk, state: JobState, event: Jo
     before = await jobs.row(new.id)
     assert before["state"] == state
     ways: dict[JobEvent, Callable[[], Awaitable[object]]] = {
-        JobEvent.CLAIM: lambda: worker.claim(new.engine, 1),
+        JobEvent.CLAIM: lambda: worker.claim(new.engine, new.kind, 1),
         JobEvent.RETRY: lambda: worker.retry(job, 0),
         JobEvent.COMPLETE: lambda: worker.complete(job, "e", FILE, {"seed": 7}),
         JobEvent.FAIL: lambda: worker.fail(job, "why") if state is not JobState.QUEUED else worker.sweep(-1),
@@ -92,10 +92,11 @@ class Play:
     async def create(self) -> None:
         """Ask for a job, now and then by an id that is taken."""
         who = self._chance.choice(self._customers)
-        new = self._jobs.new(who, price_nusd=self._chance.randint(0, MOST), engine=self._chance.choice(ENGINES))
+        more = self._chance.choice([{}, SPEECH])
+        new = self._jobs.new(who, price_nusd=self._chance.randint(0, MOST), engine=self._chance.choice(ENGINES), **more)
         if self._model.jobs and self._chance.random() < 0.1:
             new = self._jobs.new(who, id=self._chance.choice(list(self._model.jobs)), price_nusd=new.price_nusd)
-        said = self._model.create(new.id, who.key, new.price_nusd, new.engine)
+        said = self._model.create(new.id, who.key, new.price_nusd, new.engine, new.kind)
         created = await self._jobs.jobs.create(new)
         word = "taken" if created.id_taken else "full" if created.full else "made" if granted(created) else "refused"
         assert word == said
@@ -103,10 +104,11 @@ class Play:
 
     async def claim(self) -> None:
         """Let a worker take some."""
-        engine, most, number = self._chance.choice(ENGINES), self._chance.randint(1, 3), self._chance.randrange(3)
-        taken = await self._workers[number].claim(engine, most)
-        said = self._model.claim(engine, most)
-        assert [(job.id, job.attempt) for job in taken] == [(job.id, job.attempt) for job in said]
+        engine, kind = self._chance.choice(ENGINES), self._chance.choice(list(JobKind))
+        most, number = self._chance.randint(1, 3), self._chance.randrange(3)
+        taken = await self._workers[number].claim(engine, kind, most)
+        said = self._model.claim(engine, kind, most)
+        assert [(job.id, job.kind, job.attempt) for job in taken] == [(job.id, kind, job.attempt) for job in said]
         self._attempts += [(job, number) for job in taken]
 
     async def write(self) -> None:
@@ -191,6 +193,8 @@ class Play:
         assert sorted(amount for _, amount in await self._jobs.charges()) == sorted(self._model.charges)
         await self._desk.clean()
         ended = [job for job in self._model.jobs.values() if job.state in ENDED]
+        spoken = [job for job in ended if job.kind is JobKind.SPEECH and job.state is JobState.SUCCEEDED]
+        assert len(await self._desk.sql("SELECT 1 FROM usage_records WHERE characters = 5000")) == len(spoken)
         assert len(await self._desk.sql("SELECT 1 FROM usage_records")) == len(ended)
         assert all(job.id >= MIN_JOB_ID for job in ended)
 

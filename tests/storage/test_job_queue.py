@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from minitoolai.core.jobs import MAX_ATTEMPTS, MAX_FAILURES, ClaimedJob, JobState, StoredFile
+from minitoolai.core.jobs import MAX_ATTEMPTS, MAX_FAILURES, ClaimedJob, JobKind, JobState, StoredFile
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.storage.job_queue import PgJobQueue
 from tests.storage.desk import Desk, new_id
@@ -18,17 +18,17 @@ async def test_a_job_is_taken_once(desk: Desk) -> None:
     jobs = JobDesk(desk)
     made = await jobs.asks(await jobs.customer(), 25)
     workers = [jobs.worker() for _ in range(10)]
-    taken = await asyncio.gather(*[worker.claim(ENGINE, 2) for worker in workers])
+    taken = await asyncio.gather(*[worker.claim(ENGINE, JobKind.PICTURE, 2) for worker in workers])
     assert all(len(some) == 2 for some in taken)
-    taken += await asyncio.gather(*[worker.claim(ENGINE, 2) for worker in workers])
+    taken += await asyncio.gather(*[worker.claim(ENGINE, JobKind.PICTURE, 2) for worker in workers])
     assert sorted(job.id for some in taken for job in some) == made
-    assert await workers[0].claim(ENGINE, 1) == []
+    assert await workers[0].claim(ENGINE, JobKind.PICTURE, 1) == []
 
 
 async def test_an_engine_that_nobody_asked_for_has_nothing(desk: Desk) -> None:
     """Claiming from it takes nothing and leaves nothing."""
     worker = JobDesk(desk).worker()
-    assert await worker.claim("never heard of", 3) == []
+    assert await worker.claim("never heard of", JobKind.PICTURE, 3) == []
     assert await desk.sql("SELECT 1 FROM job_clocks") == []
 
 
@@ -78,7 +78,7 @@ async def test_an_attempt_that_was_given_up_writes_nothing(desk: Desk) -> None:
         assert await stale_writes(worker, stale) == [False] * 4
     seen = await jobs.look(new.id)
     assert (seen.state, seen.result, seen.progress) == (JobState.SUCCEEDED, {"seed": 7}, 1)
-    assert await jobs.jobs.picture(new.id) == FILE
+    assert await jobs.jobs.file(new.id) == FILE
     assert await jobs.charges() == [(new.call_id, PRICE)]
     await desk.clean()
 
@@ -144,7 +144,7 @@ async def test_a_failed_job_costs_nothing(desk: Desk) -> None:
         JobState.FAILED, "The engine cannot draw that.", 0, {},
     )  # fmt: skip
     assert seen.ended_at is not None
-    assert await jobs.jobs.picture(new.id) is None
+    assert await jobs.jobs.file(new.id) is None
     assert await desk.money(who.account) == (1000, 0)
     (record,) = await desk.sql("SELECT outcome, cost, images, engine FROM usage_records")
     assert tuple(record) == (CallOutcome.FAILED, 0, 0, ENGINE)
@@ -164,7 +164,7 @@ async def test_a_job_waits_before_it_is_tried_again(desk: Desk) -> None:
     assert (seen.state, seen.progress, seen.position) == (JobState.QUEUED, 0, 1)
     row = await jobs.row(new.id)
     assert (row["worker_id"], row["lease_until"]) == (None, None)
-    assert await worker.claim(ENGINE, 5) == []
+    assert await worker.claim(ENGINE, JobKind.PICTURE, 5) == []
     await desk.sql("UPDATE jobs SET not_before = now() - interval '1 ms'")
     second = await jobs.claimed(worker)
     row = await jobs.row(new.id)
@@ -206,7 +206,7 @@ async def test_depths_are_counted_by_engine_and_state(desk: Desk) -> None:
     assert await worker.depths() == {}
     made = await jobs.asks(who, 4)
     await jobs.asks(who, 1, engine="other")
-    await worker.claim(ENGINE, 2)
+    await worker.claim(ENGINE, JobKind.PICTURE, 2)
     assert await jobs.jobs.cancel(made[3], "why")
     assert await worker.depths() == {(ENGINE, "queued"): 1, (ENGINE, "running"): 2, ("other", "queued"): 1}
 
@@ -255,7 +255,7 @@ async def test_workers_are_told_apart(desk: Desk) -> None:
     before, after = jobs.worker(old := new_id()), jobs.worker()
     job = await jobs.claimed(before)
     assert (await jobs.row(job.id))["worker_id"] == old
-    assert await after.claim(ENGINE, 1) == []
+    assert await after.claim(ENGINE, JobKind.PICTURE, 1) == []
     assert await after.sweep(3600) == (0, 0)
     await jobs.lapse(job.id)
     assert await after.sweep(3600) == (1, 0)

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from minitoolai.core.jobs import MAX_ATTEMPTS, JobState
+from minitoolai.core.jobs import MAX_ATTEMPTS, JobKind, JobState
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.storage.job_queue import LOST, WAITED
 from minitoolai.storage.verify import verify_ledger
@@ -120,7 +120,7 @@ async def test_sweepers_do_not_meet(desk: Desk) -> None:
     jobs = JobDesk(desk)
     made = await jobs.asks(await jobs.customer(), 30)
     workers = [jobs.worker() for _ in range(8)]
-    await workers[0].claim(ENGINE, 20)
+    await workers[0].claim(ENGINE, JobKind.PICTURE, 20)
     await desk.sql("UPDATE jobs SET attempt = $1 WHERE id = ANY ($2)", MAX_ATTEMPTS, made[:5])
     await jobs.lapse(*made[:20])
     await jobs.age(61, *made[20:])

@@ -14,10 +14,10 @@ import pytest
 from minitoolai.core.access import Principal
 from minitoolai.core.catalog import Catalog, PictureModel
 from minitoolai.core.errors import DatabaseUnavailable
-from minitoolai.core.jobs import JobState, QueueLimits
+from minitoolai.core.jobs import JobKind, JobState, QueueLimits
 from minitoolai.core.ledger import Repeatable
 from minitoolai.core.pictures import PictureRequest
-from minitoolai.services import picture_jobs
+from minitoolai.services import jobs as module
 from minitoolai.services.picture_call import PictureCall
 from minitoolai.services.picture_jobs import PictureJobs
 from minitoolai.storage.database import Database
@@ -49,11 +49,13 @@ async def gateway(desk: Desk) -> AsyncIterator[Gateway]:
     stored = PgJobs(database, seal=SEAL, replays=SEAL, limits=QueueLimits(9, 9))
     catalog = Catalog([PictureModel("m", PRICE, engine=ENGINE)])
     replays = PgReplays(database, SEAL)
-    pictures = PictureJobs(catalog, stored, PgJobNews(database), replays, signature_key=bytes(32), chance=random.Random(1))
+    chance = random.Random(1)
+    counter = module.JobDesk(stored, PgJobNews(database), replays, signature_key=bytes(32), chance=chance)
+    pictures = PictureJobs(catalog, counter, chance=chance)
     try:
         yield Gateway(pictures, stored, database)
     finally:
-        await pictures.close(20)
+        await pictures.desk.close(20)
         await database.close()
 
 
@@ -76,7 +78,7 @@ async def test_what_nobody_waits_for_is_undone(desk: Desk, *, running: bool) -> 
     who = await jobs.customer(1000)
     plain, kept = await jobs.ask(who), await jobs.ask(who, repeatable=SAME, reply=REPLY)
     if running:
-        await jobs.worker().claim(ENGINE, 2)
+        await jobs.worker().claim(ENGINE, JobKind.PICTURE, 2)
     for new in (plain, kept):
         assert await jobs.jobs.undo(new.id, new.call_id, "why") is True
         assert await jobs.jobs.undo(new.id, new.call_id, "why") is False
@@ -191,14 +193,14 @@ async def test_whoever_repeats_a_call_keeps_what_it_is_told(desk: Desk) -> None:
         made = await first.pictures.create(who, call_id, CALL)
         again = await second.pictures.create(who, new_id(), CALL)
         assert (again.job_id, again.replayed) == (made.job_id, True)
-        await first.pictures.undo(made.job_id, call_id)
+        await first.pictures.desk.undo(made.job_id, call_id)
     assert await jobs.state(made.job_id) is JobState.QUEUED
     await desk.clean()
 
 
 async def test_a_job_that_is_made_behind_its_gateways_back_is_undone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection broke while the database waited for the account, and the caller was told that nothing was charged."""
-    monkeypatch.setattr(picture_jobs, "UNDO_PAUSE_S", 0.05)
+    monkeypatch.setattr(module, "UNDO_PAUSE_S", 0.05)
     jobs = JobDesk(desk)
     who = await jobs.customer(1000)
     async with gateway(desk) as own:
@@ -218,7 +220,7 @@ async def test_a_job_that_is_made_behind_its_gateways_back_is_undone(desk: Desk,
             with pytest.raises(DatabaseUnavailable):
                 await making
             await until(lambda: looks, "it is looked for")
-        assert await own.pictures.close(20)
+        assert await own.pictures.desk.close(20)
     assert looks[0] is None
     (job,) = await desk.sql("SELECT id FROM jobs")
     assert await jobs.state(job["id"]) is JobState.CANCELLED

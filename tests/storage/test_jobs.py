@@ -45,13 +45,13 @@ async def test_a_job_is_made_drawn_and_charged_once(desk: Desk) -> None:
     assert await worker.renew({(job.id, 1): 0.5}) == set()
     seen = await jobs.look(new.id)
     assert (seen.state, seen.position, seen.progress) == (JobState.RUNNING, None, 0.5)
-    assert await jobs.jobs.picture(new.id) is None
+    assert await jobs.jobs.file(new.id) is None
     assert await worker.complete(job, "other engine", FILE, {"seed": 7})
     assert not await worker.complete(job, "other engine", FILE, {"seed": 7})
     seen = await jobs.look(new.id)
     assert (seen.state, seen.progress, seen.cost_nusd, seen.result) == (JobState.SUCCEEDED, 1, PRICE, {"seed": 7})
     assert seen.ended_at is not None
-    assert await jobs.jobs.picture(new.id) == FILE
+    assert await jobs.jobs.file(new.id) == FILE
     assert await jobs.charges() == [(new.call_id, PRICE)]
     (record,) = await desk.sql("SELECT * FROM usage_records")
     assert (record["id"], record["outcome"], record["images"], record["engine"], record["model"]) == (
@@ -178,7 +178,7 @@ async def test_jobs_that_are_not_there_are_not_found(desk: Desk) -> None:
     """Neither they nor a picture of theirs."""
     jobs = JobDesk(desk)
     assert await jobs.jobs.find(MIN_JOB_ID) is None
-    assert await jobs.jobs.picture(MIN_JOB_ID) is None
+    assert await jobs.jobs.file(MIN_JOB_ID) is None
 
 
 async def test_positions_count_what_waits_before(desk: Desk) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from minitoolai.core.jobs import JobKind
 from minitoolai.storage.verify import verify_ledger
 from tests.storage.desk import Desk
-from tests.storage.job_desk import FILE, JobDesk
+from tests.storage.job_desk import FILE, SOUND, SPEECH, JobDesk
 
 AGREE = "do not agree"
-ENDED = "its picture is not there"
+ENDED = "its file is not there"
 #: What is planted, and a word of the problem that is told.
 CORRUPTIONS = {
     "a job's hold without its job": ("DELETE FROM jobs WHERE state = 'queued'", AGREE),
@@ -26,6 +27,15 @@ CORRUPTIONS = {
     "a picture whose record counts none": ("UPDATE usage_records SET images = 0", ENDED),
     "a picture that cost nothing": ("UPDATE jobs SET cost = 0", ENDED),
     "a picture that is nowhere": ("UPDATE jobs SET file = NULL", ENDED),
+    "speech whose record counts a picture": ("UPDATE usage_records SET images = 1 WHERE characters > 0", ENDED),
+    "speech whose record counts other characters": (
+        "UPDATE usage_records SET characters = 1 WHERE characters > 0", ENDED,
+    ),
+    "a picture whose record counts characters": ("UPDATE usage_records SET characters = 1 WHERE images = 1", ENDED),
+    "a failed job that was spoken": (
+        "UPDATE usage_records SET characters = 5000 WHERE id = (SELECT call_id FROM jobs WHERE state = 'failed'"
+        " AND kind = 'speech')", ENDED,
+    ),
     "a failed job that was charged": (
         "UPDATE jobs SET cost = 1 WHERE state = 'failed'; UPDATE usage_records SET cost = 1 WHERE images = 0", ENDED,
     ),
@@ -35,11 +45,15 @@ CORRUPTIONS = {
 
 
 async def busy(jobs: JobDesk) -> None:
-    """One job that waits, one that runs, one that is done, one that failed, one that was cancelled."""
+    """Of each kind one job that is done and one that failed; one that waits, one that runs, one that was cancelled."""
     who, worker = await jobs.customer(), jobs.worker()
     made = await jobs.asks(who, 4)
     assert await worker.complete(await jobs.claimed(worker), "e", FILE, {"seed": 7})
     assert await worker.fail(await jobs.claimed(worker), "why")
+    for _ in range(2):
+        await jobs.ask(who, **SPEECH)
+    assert await worker.complete(await jobs.claimed(worker, kind=JobKind.SPEECH), "e", SOUND, {})
+    assert await worker.fail(await jobs.claimed(worker, kind=JobKind.SPEECH), "why")
     await jobs.claimed(worker)
     assert await jobs.jobs.cancel(made[3], "why")
     await jobs.asks(who, 1)

@@ -115,7 +115,7 @@ async def telling_to(receiver: Receiver) -> AsyncIterator[None]:
     site = receiver.site
     sender = Sender(replace(RECEIVERS, allowed=site.reach.allowed, lookup=site.lookup, tls=site.reach.tls))
     webhooks = PgWebhooks(receiver.jobs.desk.database, SEAL)
-    teller = CountedTeller(webhooks, sender, key=KEY, image_url=lambda job_id: f"https://here/files/{job_id}.png")
+    teller = CountedTeller(webhooks, sender, key=KEY, link=lambda job: f"https://here/files/{job.id}.{job.extension}")
     teller.receiver = receiver
     task = asyncio.create_task(deliver_webhooks(teller))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from minitoolai.core.errors import ApiError
 from minitoolai.core.jobs import StoredFile
@@ -11,7 +12,7 @@ from minitoolai.storage.object_blobs import check_name
 
 
 class FakeBlobs:
-    """Files in memory (`services.picture_ports.Blobs`)."""
+    """Files in memory (`services.job_ports.Blobs`)."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -24,6 +25,12 @@ class FakeBlobs:
         """Keep it."""
         await self._ask("put", name)
         self.files[name] = data
+
+    async def put_file(self, name: str, path: Path, media_type: str) -> None:
+        """Keep what is in a file."""
+        await self._ask("put_file", name)
+        self.files[name] = path.read_bytes()  # noqa: ASYNC240 - a small file of a test
+        path.unlink()  # noqa: ASYNC240 - as above
 
     async def get(self, name: str) -> bytes | None:
         """Return a file."""
@@ -65,20 +72,20 @@ class FakeBlobs:
 
 
 class FakeFiles:
-    """Which file a job made (`services.picture_ports.Files`)."""
+    """Which file a job made (`services.job_ports.Files`)."""
 
     def __init__(self) -> None:
         #: By job.
-        self.pictures: dict[int, StoredFile] = {}
+        self.kept: dict[int, StoredFile] = {}
         #: What the next look-ups fail with.
         self.failure: ApiError | None = None
         #: Jobs that were looked up.
         self.asked: list[int] = []
 
-    async def picture(self, job_id: int) -> StoredFile | None:
+    async def file(self, job_id: int) -> StoredFile | None:
         """Return what the test says."""
         self.asked.append(job_id)
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
-        return self.pictures.get(job_id)
+        return self.kept.get(job_id)

@@ -21,14 +21,18 @@ from minitoolai.core.chat_stream import delta_texts
 from minitoolai.core.tokens import count_text
 from tests.support.faithful_chat import CONTEXT_TOKENS, Answer, Refusal, answers, cached_tokens, check, prompt_text
 from tests.support.faithful_chat import prompt_tokens as count_prompt_tokens
+from tests.support.faithful_embeddings import EMBEDDING_MODELS, embed
 from tests.support.faithful_images import draw
-from tests.support.faithful_values import as_base64, vector
+from tests.support.faithful_speech import SPEECH_MODELS, speak
+from tests.support.faithful_transcriptions import form_of, transcribe
+from tests.support.faithful_transcriptions import reply as transcribed
+from tests.support.faithful_transcriptions import usage as usage_of_sound
 
 #: The key that it takes.
 KEY = "sk-upstream-0123456789"
-#: Dimensions of the embedding models.
-EMBEDDING_MODELS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
 _HEAD = {"id": "chatcmpl-B5qoZsT8kFDNJK3UyGLiJmjv6Pp90", "created": 1740734359, "system_fingerprint": "fp_06737a9306"}
+#: Bytes of a sound that are sent at once.
+_PIECE_BYTES = 1024
 _DATED = {"gpt-4o-mini": "gpt-4o-mini-2024-07-18", "gpt-4o": "gpt-4o-2024-08-06", "o4-mini": "o4-mini-2025-04-16"}
 
 
@@ -82,6 +86,8 @@ class FaithfulUpstream:
         application.router.add_post("/v1/chat/completions", self._take)
         application.router.add_post("/v1/embeddings", self._take)
         application.router.add_post("/v1/images/generations", self._take)
+        application.router.add_post("/v1/audio/transcriptions", self._take)
+        application.router.add_post("/v1/audio/speech", self._take)
         application.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -103,7 +109,8 @@ class FaithfulUpstream:
         self._prompts.clear()
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
-        call = Call(request.path, await request.json(), {name.lower(): value for name, value in request.headers.items()})
+        body = await (form_of(request) if request.content_type == "multipart/form-data" else request.json())
+        call = Call(request.path, body, {name.lower(): value for name, value in request.headers.items()})
         self.calls.append(call)
         try:
             if self.refusals:
@@ -112,11 +119,19 @@ class FaithfulUpstream:
             if call.headers.get("authorization") != f"Bearer {KEY}":
                 raise Refusal(401, "Incorrect API key provided.", code="invalid_api_key")
             if request.path.endswith("/embeddings"):
-                return self._embed(call)
+                embedded = embed(call.body)
+                call.status, call.billed = 200, embedded["usage"]
+                return web.json_response(embedded)
             if request.path.endswith("/images/generations"):
                 drawn = draw(call.body)
                 call.status = 200
                 return web.json_response(drawn)
+            if request.path.endswith("/audio/transcriptions"):
+                found = transcribe(call.body)
+                call.status, call.billed = 200, usage_of_sound(call.body, found["duration"])
+                return await transcribed(request, call.body, found, self.pause_s)
+            if request.path.endswith("/audio/speech"):
+                return await self._speak(request, call)
             return await self._chat(request, call)
         except Refusal as refusal:
             call.status = refusal.status
@@ -178,28 +193,24 @@ class FaithfulUpstream:
         await reply.write_eof()
         return reply
 
-    def _embed(self, call: Call) -> web.StreamResponse:
-        body = call.body
-        if body.get("model") not in EMBEDDING_MODELS:
-            raise Refusal(404, f"The model `{body.get('model')}` does not exist.", code="model_not_found")
-        given = body.get("input")
-        if not given:
-            raise Refusal(400, "'$.input' is invalid. Please check the API reference.", param="input")
-        one = isinstance(given, str) or (isinstance(given, list) and isinstance(given[0], int))
-        inputs = [given] if one else given
-        most = EMBEDDING_MODELS[body["model"]]
-        dimensions = body.get("dimensions") or most
-        if not 1 <= dimensions <= most:
-            raise Refusal(400, f"'dimensions' must be at most {most}.", param="dimensions")
-        vectors = [vector(json.dumps(text), dimensions) for text in inputs]
-        coded: list[Any] = [as_base64(found) for found in vectors] if body.get("encoding_format") == "base64" else vectors
-        tokens = sum(count_text(text) if isinstance(text, str) else len(text) for text in inputs)
-        call.status, call.billed = 200, {"prompt_tokens": tokens, "total_tokens": tokens}
-        data = [{"object": "embedding", "index": index, "embedding": found} for index, found in enumerate(coded)]
-        return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": call.billed})
+    async def _speak(self, request: web.Request, call: Call) -> web.StreamResponse:
+        """Send the sound in pieces; `break_after`: so many of them."""
+        sound, media = speak(call.body)
+        call.status, call.billed = 200, {"characters": len(call.body["input"])}
+        reply = web.StreamResponse(headers={"content-type": media})
+        await reply.prepare(request)
+        for number, at in enumerate(range(0, len(sound), _PIECE_BYTES)):
+            if number == self.break_after:
+                assert request.transport is not None
+                request.transport.close()
+                return reply
+            await reply.write(sound[at : at + _PIECE_BYTES])
+            await asyncio.sleep(self.pause_s)
+        await reply.write_eof()
+        return reply
 
     async def _models(self, request: web.Request) -> web.Response:
-        names = [*CONTEXT_TOKENS, *EMBEDDING_MODELS]
+        names = [*CONTEXT_TOKENS, *EMBEDDING_MODELS, *SPEECH_MODELS]
         data = [{"id": name, "object": "model", "created": 1686935002, "owned_by": "openai"} for name in names]
         return web.json_response({"object": "list", "data": data})
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import msgspec
 
-from minitoolai.core.jobs import ClaimedJob, StoredFile
+from minitoolai.core.jobs import ClaimedJob, JobKind, StoredFile
 from minitoolai.core.pictures import PictureRequest
-from minitoolai.runtime.settings import ModelSettings
+from minitoolai.runtime.model_settings import ModelSettings
 from minitoolai.storage.database import Database
 from minitoolai.storage.job_queue import PgJobQueue
 from minitoolai.storage.seal import Seal
@@ -42,7 +42,7 @@ class FakeWorker:
 
     async def take(self, most: int = 100) -> list[ClaimedJob]:
         """Claim jobs and leave them running."""
-        return await self.queue.claim("up", most)
+        return await self.queue.claim("up", JobKind.PICTURE, most)
 
     async def end(self, job: ClaimedJob) -> None:
         """Draw a job, or fail it."""

@@ -19,7 +19,7 @@ GRANTED = Created(HoldAnswer(HoldOutcome.GRANTED, 0, 0, rates=RATES))
 
 
 class FakeJobs:
-    """Jobs in memory (`services.picture_ports.Jobs`)."""
+    """Jobs in memory (`services.job_ports.Jobs`)."""
 
     def __init__(self) -> None:
         self.views: dict[int, JobView] = {}
@@ -89,7 +89,7 @@ class FakeJobs:
 
 
 class FakeNews:
-    """News that come when a test says (`services.picture_ports.JobNews`)."""
+    """News that come when a test says (`services.job_ports.JobNews`)."""
 
     def __init__(self) -> None:
         self.events: dict[int, asyncio.Event] = {}
@@ -114,5 +114,6 @@ class FakeNews:
 def view(new: NewJob) -> JobView:
     """Return a job that was just made."""
     return JobView(
-        new.id, new.call_id, new.account_id, JobState.QUEUED, new.model, 0.0, 1, None, 0, {}, NOW, None
+        new.id, new.call_id, new.account_id, new.kind, JobState.QUEUED, new.model, 0.0, 1, None, 0, {}, NOW, None,
+        characters=new.characters,
     )  # fmt: skip

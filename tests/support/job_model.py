@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, MAX_FAILURES, TRANSITIONS, JobEvent, JobState
+from minitoolai.core.jobs import ENDED, MAX_ATTEMPTS, MAX_FAILURES, TRANSITIONS, JobEvent, JobKind, JobState
 from tests.support.ledger_model import ModelAccount, ModelKey
 
 
@@ -18,6 +18,7 @@ class ModelJob:
     key: int
     price: int
     engine: str
+    kind: JobKind
     tag: int
     state: JobState = JobState.QUEUED
     attempt: int = 0
@@ -38,11 +39,11 @@ class JobModel:
     keys: dict[int, ModelKey] = field(default_factory=dict)
     #: In the order in which they were made.
     jobs: dict[int, ModelJob] = field(default_factory=dict)
-    #: The tag of the job that was claimed last, by engine.
-    clocks: dict[str, int] = field(default_factory=dict)
+    #: The tag of the job that was claimed last, by engine and kind.
+    clocks: dict[tuple[str, JobKind], int] = field(default_factory=dict)
     charges: list[int] = field(default_factory=list)
 
-    def create(self, job_id: int, key_id: int, price: int, engine: str) -> str:
+    def create(self, job_id: int, key_id: int, price: int, engine: str, kind: JobKind) -> str:
         """Make a job; say what became of it: "made", "refused", "full", "taken"."""
         key = self.keys[key_id]
         account = self.accounts[key.account_id]
@@ -53,20 +54,21 @@ class JobModel:
             return "full"
         if job_id in self.jobs:
             return "taken"
-        last = max((job.tag for job in mine if job.engine == engine and job.counts), default=-1)
-        tag = max(self.clocks.setdefault(engine, 0), last + 1)
-        self.jobs[job_id] = ModelJob(job_id, key.account_id, key_id, price, engine, tag)
+        last = max((job.tag for job in mine if (job.engine, job.kind) == (engine, kind) and job.counts), default=-1)
+        tag = max(self.clocks.setdefault((engine, kind), 0), last + 1)
+        self.jobs[job_id] = ModelJob(job_id, key.account_id, key_id, price, engine, kind, tag)
         account.held += price
         key.held += price
         return "made"
 
-    def claim(self, engine: str, most: int) -> list[ModelJob]:
-        """Take the next jobs of an engine: the lowest tags, of equal ones the oldest."""
-        waiting = [job for job in self.jobs.values() if job.engine == engine and job.state is JobState.QUEUED]
+    def claim(self, engine: str, kind: JobKind, most: int) -> list[ModelJob]:
+        """Take the next jobs of a kind of an engine: the lowest tags, of equal ones the oldest."""
+        mine = [job for job in self.jobs.values() if (job.engine, job.kind) == (engine, kind)]
+        waiting = [job for job in mine if job.state is JobState.QUEUED]
         taken = sorted(waiting, key=lambda job: job.tag)[:most]
         for job in taken:
             assert self.happens(job, JobEvent.CLAIM)
-            self.clocks[engine] = max(self.clocks[engine], job.tag)
+            self.clocks[engine, kind] = max(self.clocks[engine, kind], job.tag)
         return taken
 
     def happens(self, job: ModelJob, event: JobEvent, attempt: int | None = None, *, failed: bool = False) -> bool:

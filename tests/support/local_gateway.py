@@ -12,7 +12,8 @@ import msgspec
 from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.integrations.reach import PUBLIC, Reach
 from minitoolai.runtime.boot import GatewayBoot
-from minitoolai.runtime.settings import JobsSettings, ModelSettings, OpenAIEngineSettings, ServerSettings, Settings
+from minitoolai.runtime.model_settings import ModelSettings
+from minitoolai.runtime.settings import JobsSettings, OpenAIEngineSettings, ServerSettings, Settings
 from minitoolai.runtime.wiring import Gateway, build_gateway
 from tests.support.books import Books
 from tests.support.clients import Caller, until
@@ -52,6 +53,7 @@ async def local_gateway(
     models: Mapping[str, ModelSettings] | None = None,
     environment: Mapping[str, str] | None = None,
     pictures_socket: str = "/nonexistent",
+    sounds_socket: str = "/nonexistent",
     reach: Reach = PUBLIC,
 ) -> AsyncIterator[LocalGateway]:
     """A gateway that serves gpt-4o-mini and gpt-4o by the upstream; gpt-4.1 has no engine. `engines`: further ones."""
@@ -70,6 +72,7 @@ async def local_gateway(
         engines=dict(settings.engines),
         sockets={},
         pictures_socket=pictures_socket,
+        sounds_socket=sounds_socket,
         environment=dict(environment or {}),
         database_url=database_url,
         replay_key=bytes(32).hex(),

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from minitoolai.core.drawing_wire import Frames, Kind, Order, order_bytes
+from minitoolai.core.child_wire import Frames, order_bytes
+from minitoolai.core.drawing_wire import MAX_FRAME_BYTES, Kind, Order
 from minitoolai.core.pictures import PictureRequest
 from tests.support.child_process import PATIENCE_S, ChildProcess
 
@@ -39,7 +40,7 @@ class OnnxChild(ChildProcess):
 
     def ask_bytes(self, sent: bytes) -> list[tuple[Kind, bytes]]:
         """Return all frames that bytes bring."""
-        frames, found = Frames(), []
+        frames, found = Frames(Kind, MAX_FRAME_BYTES), []
         with self.open(sent) as connection:
             while data := connection.recv(65536):
                 found += frames.receive(data)

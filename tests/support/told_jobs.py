@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-from minitoolai.core.jobs import MIN_JOB_ID, JobState, JobView
+from minitoolai.core.jobs import MIN_JOB_ID, JobKind, JobState, JobView
 
 _AT = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -15,4 +15,4 @@ def ended_job(state: JobState = JobState.SUCCEEDED, *, job_id: int = MIN_JOB_ID,
     done = state is JobState.SUCCEEDED
     cost, result = (1_500_000, {"seed": 7}) if done else (0, {})
     why = None if done else "why"
-    return JobView(job_id, UUID(int=job_id), account_id, state, "m", 1.0, None, why, cost, result, _AT, _AT)
+    return JobView(job_id, UUID(int=job_id), account_id, JobKind.PICTURE, state, "m", 1.0, None, why, cost, result, _AT, _AT)

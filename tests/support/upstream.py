@@ -15,6 +15,10 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.faithful_chat import Refusal
+from tests.support.faithful_speech import speak
+from tests.support.faithful_transcriptions import form_of, transcribe
+from tests.support.faithful_transcriptions import reply as transcribed
 from tests.support.faithful_values import as_base64
 from tests.support.pictures import picture
 
@@ -53,6 +57,8 @@ class Upstream:
         application.router.add_post("/v1/chat/completions", self._take)
         application.router.add_post("/v1/embeddings", self._take)
         application.router.add_post("/v1/images/generations", self._take)
+        application.router.add_post("/v1/audio/transcriptions", self._take)
+        application.router.add_post("/v1/audio/speech", self._take)
         application.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -79,6 +85,14 @@ class Upstream:
             return web.json_response(embeddings(asked.body, self.prompt_tokens))
         if request.path.endswith("/images/generations"):
             return web.json_response(image(asked.body))
+        if request.path.endswith("/audio/speech"):
+            try:
+                sound, media = speak(asked.body)
+            except Refusal as refusal:
+                return web.json_response(refusal.body, status=refusal.status)
+            return web.Response(body=sound, content_type=media)
+        if request.path.endswith("/audio/transcriptions"):
+            return await transcribed(request, asked.body, transcribe(asked.body), self.pause_s)
         if asked.body.get("stream"):
             return await self.stream(request, asked)
         await asyncio.sleep(self.pause_s)
@@ -109,7 +123,8 @@ class Upstream:
         return [*parts, b"data: [DONE]\n\n"]
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
-        asked = Asked(await request.json(), {name.lower(): value for name, value in request.headers.items()})
+        body = await (form_of(request) if request.content_type == "multipart/form-data" else request.json())
+        asked = Asked(body, {name.lower(): value for name, value in request.headers.items()})
         self.asked.append(asked)
         try:
             reply = await self.handler(request, asked)

@@ -25,14 +25,14 @@ class FakeWebhooks:
         self.failures[method] = [DatabaseUnavailable() for _ in range(times)]
 
     async def claim(self, most: int) -> list[DueWebhook]:
-        """See `services.picture_ports.Webhooks`."""
+        """See `services.job_ports.Webhooks`."""
         self.claims.append(most)
         self._fail("claim")
         claimed, self.due = self.due[:most], self.due[most:]
         return claimed
 
     async def forget(self, job_id: int) -> None:
-        """See `services.picture_ports.Webhooks`."""
+        """See `services.job_ports.Webhooks`."""
         self._fail("forget")
         self.forgotten.append(job_id)
 
@@ -55,7 +55,7 @@ class FakeSender:
         self.open.set()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int | None:
-        """See `services.picture_ports.WebhookSender`."""
+        """See `services.job_ports.WebhookSender`."""
         self.sent.append((url, headers, body))
         self.under_way += 1
         try:

@@ -21,6 +21,8 @@ MAX_WHY = 200
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 #: Says nothing to callers who write no regular expressions.
 _PATTERN = re.compile(r" matching regex .*")
+#: An escaped half of a surrogate pair without the other (RFC 8259 §8.2), as programs send that cut texts in the middle.
+_HALF_CHARACTER = re.compile(rb"\\u[dD](?:[89aAbB]..(?!\\u[dD][c-fC-F])|[c-fC-F](?<!\\u[dD][89aAbB]..\\u[dD].))", re.DOTALL)
 _decode = msgspec.json.Decoder().decode
 
 Schema = TypeVar("Schema")
@@ -36,6 +38,8 @@ def decode_object(raw: bytes) -> dict[str, Any]:
         why = "it is empty" if not raw.strip() else "it is not UTF-8"
         if isinstance(error, msgspec.DecodeError) and raw.strip():
             why = _PATH.sub("", str(error).removeprefix("JSON is malformed: "))
+            if _HALF_CHARACTER.search(raw):
+                why = "it may have half of a character in it (a lone \\ud800 to \\udfff)"
         raise InvalidJson(why=why) from None
     if not isinstance(fields, dict):
         raise InvalidJson(why="it is not an object")
@@ -45,18 +49,24 @@ def decode_object(raw: bytes) -> dict[str, Any]:
 
 
 def checked(
-    fields: dict[str, Any], schema: type[Schema], *, integers: Iterable[str] = (), instead: Mapping[str, str] | None = None
+    fields: dict[str, Any],
+    schema: type[Schema],
+    *,
+    integers: Iterable[str] = (),
+    instead: Mapping[str, str] | None = None,
+    strict: bool = True,
 ) -> Schema:
     """Return `fields` as `schema`; integral floats in `integers` are made integers, in `fields` too.
 
-    Raises `InvalidValue`; `instead`: what to send instead, by patterns of the path at fault.
+    Raises `InvalidValue`; `instead`: what to send instead, by patterns of the path at fault. `strict`: whether a number is
+    a number; in forms each is a text.
     """
     for name in integers:
         value = fields.get(name)
         if isinstance(value, float) and value.is_integer():
             fields[name] = int(value)
     try:
-        return msgspec.convert(fields, schema)
+        return msgspec.convert(fields, schema, strict=strict)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), instead or {}) from None
 

@@ -1,11 +1,11 @@
-"""`GET /files/{id}`: finished pictures, by signed links that need no key."""
+"""`GET /files/{id}`: finished pictures and speech, by signed links that need no key."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -13,9 +13,10 @@ from minitoolai.core.ids import request_id
 from minitoolai.core.jobs import StoredFile
 from minitoolai.core.picture_errors import FileGone, StorageUnavailable
 from minitoolai.core.signatures import check_file, file_expiry, file_signature
+from minitoolai.core.speech import MEDIA_TYPES as SOUNDS
 from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import Exchange, Headers
-from minitoolai.services.picture_ports import Blobs, Files
+from minitoolai.services.job_ports import Blobs, Files
 
 #: Everything below it is a file.
 PATH = "/files/"
@@ -27,10 +28,14 @@ _MOST_PARAMETERS = 20
 #: On every reply, a refusal too: nothing that is sent from here can act as a page of this server.
 _ALWAYS: Headers = [
     (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"sandbox; default-src 'none'"),
+    # A browser shows a sound that is opened by itself in a page of its own, which may play that sound only.
+    (b"content-security-policy", b"sandbox; default-src 'none'; media-src 'self'"),
     (b"cross-origin-resource-policy", b"cross-origin"),
 ]
-_NAME = re.compile(r"([0-9]{1,16})\.png")
+#: What files are, by how their names end.
+MEDIA_TYPES: Mapping[str, str] = dict([("png", "image/png"), *SOUNDS.items()])
+
+_NAME = re.compile(rf"([0-9]{{1,16}})\.({'|'.join(MEDIA_TYPES)})")
 _SECONDS = re.compile(r"[1-9][0-9]{0,11}")
 #: One range of bytes (RFC 9110 §14.1.2): from a place to another, to the end, or the last ones.
 _RANGE = re.compile(r"bytes=\s*([0-9]{1,18})?\s*-\s*([0-9]{1,18})?\s*", re.IGNORECASE)
@@ -41,15 +46,16 @@ class _Link:
     """A link that holds."""
 
     job_id: int
-    #: The file's name, as the caller will keep it.
+    #: The file's name, as the caller will keep it, and how it ends.
     name: str
+    extension: str
     #: Seconds until it ends.
     left_s: int
 
 
-def file_path(key: bytes, job_id: int, now_s: int) -> str:
-    """Return the path and query of a link to a job's picture, made at `now_s`: behind the server's public URL."""
-    name, expires_s = f"{job_id}.png", file_expiry(now_s)
+def file_path(key: bytes, job_id: int, extension: str, now_s: int) -> str:
+    """Return the path and query of a link to a job's file, made at `now_s`: behind the server's public URL."""
+    name, expires_s = f"{job_id}.{extension}", file_expiry(now_s)
     return f"{PATH}{name}?e={expires_s}&s={file_signature(key, name, expires_s)}"
 
 
@@ -59,8 +65,8 @@ def add_files(routes: Routes, blobs: Blobs, files: Files, key: bytes, *, clock: 
     async def file(exchange: Exchange) -> None:
         link = _link(exchange, key, int(clock()))
         # Nothing is looked up for a link that does not hold: what exists cannot be probed.
-        found = await files.picture(link.job_id) if link is not None else None
-        if link is None or found is None:
+        found = await files.file(link.job_id) if link is not None else None
+        if link is None or found is None or found.extension != link.extension:
             raise _gone(exchange)
         await _answer(exchange, blobs, link, found)
 
@@ -85,7 +91,7 @@ def _link(exchange: Exchange, key: bytes, now_s: int) -> _Link | None:
     expires_s = int(expires[0])
     if not check_file(key, named[0], expires_s, signature[0], now_s):
         return None
-    return _Link(int(named[1]), named[0], expires_s - now_s)
+    return _Link(int(named[1]), named[0], named[2], expires_s - now_s)
 
 
 def _gone(exchange: Exchange) -> FileGone:
@@ -106,7 +112,10 @@ async def _answer(exchange: Exchange, blobs: Blobs, link: _Link, file: StoredFil
     if _has_already(exchange.header(b"if-none-match"), tag):
         await _send_head(exchange, 304, headers)
         return
-    headers += [(b"content-type", b"image/png"), (b"content-disposition", b'inline; filename="%b"' % link.name.encode())]
+    headers += [
+        (b"content-type", MEDIA_TYPES[link.extension].encode()),
+        (b"content-disposition", b'inline; filename="%b"' % link.name.encode()),
+    ]
     part = _range(exchange, tag, size)
     if part is None:
         await _send(exchange, 200, headers, blobs, file.name, 0, size)

@@ -13,9 +13,9 @@ import msgspec
 
 from minitoolai.api.account import Accounts
 from minitoolai.api.bodies import decode_object
+from minitoolai.api.file_links import FileLinks
 from minitoolai.api.paid import cost_headers, max_cost_nusd, repeatable
 from minitoolai.api.picture_bodies import images_call, picture_call
-from minitoolai.api.picture_links import PictureLinks
 from minitoolai.api.quotes import Quoter
 from minitoolai.core.access import Principal
 from minitoolai.core.errors import DatabaseUnavailable
@@ -28,8 +28,8 @@ from minitoolai.edge.application import Routes
 from minitoolai.edge.exchange import REPLAYED, Exchange, Headers
 from minitoolai.services.access import Access
 from minitoolai.services.drawing import Drawing, Drawn
+from minitoolai.services.job_ports import Blobs, Files
 from minitoolai.services.picture_jobs import PictureJobs
-from minitoolai.services.picture_ports import Blobs, Files
 
 #: Times that a file is asked for which has just been stored, and the pause between two, in seconds.
 READ_TRIES, READ_PAUSE_S = 4, 1.0
@@ -48,7 +48,7 @@ _encode = msgspec.json.Encoder().encode
 class Pictures:
     """Gives finished pictures as OpenAI's data: by their link, or in base64."""
 
-    def __init__(self, files: Files, blobs: Blobs, links: PictureLinks) -> None:
+    def __init__(self, files: Files, blobs: Blobs, links: FileLinks) -> None:
         self._files = files
         self._blobs = blobs
         self._links = links
@@ -57,8 +57,8 @@ class Pictures:
         """Return a picture. Raises `FileGone`, `StorageUnavailable`, `DatabaseUnavailable`."""
         seed = job.result.get("seed")
         if not in_base64:
-            return {"url": self._links.of(exchange, job.id), "seed": seed}
-        file = await self._files.picture(job.id)
+            return {"url": self._links.of(exchange, job), "seed": seed}
+        file = await self._files.file(job.id)
         data = None if file is None else await self._read(file.name)
         if data is None:
             raise FileGone()

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from minitoolai.core.catalog import Catalog, ChatModel, Model, PictureModel, TokenModel
+from minitoolai.core.catalog import Catalog, ChatModel, Model, PictureModel, SpeechModel, TokenModel, TranscriptionModel
 from minitoolai.core.money import format_usd
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.edge.application import Routes
@@ -34,6 +34,8 @@ def _shown(model: Model) -> dict[str, Any]:
     search = chat.web_search_nusd if chat else None
     tokens = model if isinstance(model, TokenModel) else None
     image = model.image_nusd if isinstance(model, PictureModel) else None
+    characters = model.character_nusd_per_1m if isinstance(model, SpeechModel) else None
+    minute = model.minute_nusd if isinstance(model, TranscriptionModel) else None
     return {
         "id": model.id,
         "object": "price",
@@ -41,9 +43,11 @@ def _shown(model: Model) -> dict[str, Any]:
         "aliases": list(model.aliases),
         "starter": model.starter,
         **(_usd(tokens.prices, writes=chat is not None) if tokens else dict.fromkeys(_TOKEN_PRICES)),
-        "usd_per_image": None if image is None else format_usd(image),
+        "usd_per_image": _usd_or_none(image),
+        "usd_per_1m_characters": _usd_or_none(characters),
+        "usd_per_minute": _usd_or_none(minute),
         "service_tiers": {tier: _usd(prices) for tier, prices in chat.tiers.items()} if chat else {},
-        "web_search_usd_per_call": None if search is None else format_usd(search),
+        "web_search_usd_per_call": _usd_or_none(search),
         "vision": chat is not None and chat.vision,
         "context_tokens": tokens.context_tokens if tokens else None,
         "max_completion_tokens": chat.max_completion_tokens if chat else None,
@@ -56,3 +60,7 @@ def _usd(prices: TokenPrices, *, writes: bool = True) -> dict[str, str | None]:
         "cached_input_usd_per_1m": format_usd(prices.cached_input_nusd_per_1m),
         "output_usd_per_1m": format_usd(prices.output_nusd_per_1m) if writes else None,
     }
+
+
+def _usd_or_none(price_nusd: int | None) -> str | None:
+    return None if price_nusd is None else format_usd(price_nusd)

@@ -70,4 +70,5 @@ def _shown(quote: Quote) -> dict[str, Any]:
 
 def _line(line: QuoteLine) -> dict[str, Any]:
     price = None if line.nusd_per_1m is None else format_usd(line.nusd_per_1m)
-    return {"what": line.what, "count": line.count, "usd_per_1m": price, "cost": format_usd(line.cost_nusd)}
+    shown = {"what": line.what, "count": line.count, "usd_per_1m": price, "cost": format_usd(line.cost_nusd)}
+    return shown if line.nusd_per_minute is None else {**shown, "usd_per_minute": format_usd(line.nusd_per_minute)}

@@ -26,11 +26,15 @@ MOST_ID = 2**63 - 1
 PARAMETERS = ("from", "to", "group_by", "model", "key_id", "request_id", "limit", "after", "format")
 CALL_COLUMNS = (
     "request_id", "started_at", "ended_at", "key_id", "model", "engine", "outcome", "prompt_tokens", "cached_tokens",
-    "completion_tokens", "reasoning_tokens", "images", "counted_by_gateway", "input_usd_per_1m", "cached_input_usd_per_1m",
-    "output_usd_per_1m", "fees", "service_tier", "first_content_ms", "held", "cost",
+    "completion_tokens", "reasoning_tokens", "images", "characters", "audio_seconds", "counted_by_gateway",
+    "input_usd_per_1m", "cached_input_usd_per_1m", "output_usd_per_1m", "usd_per_1m_characters", "usd_per_minute", "fees",
+    "service_tier", "first_content_ms", "held", "cost",
 )  # fmt: skip
 GROUP_COLUMNS = {"day": ("day",), "model": ("model",), "key": ("key_id", "key_name")}
-SUM_COLUMNS = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "images", "cost")
+SUM_COLUMNS = (
+    "calls", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "images", "characters",
+    "audio_seconds", "cost",
+)  # fmt: skip
 _MARKS = {"day": Days, "model": Name, "key": Number}
 _REQUEST_ID = re.compile(r"req_[0-9a-f]{32}")
 
@@ -109,6 +113,8 @@ def _sum(row: UsageSum, columns: Sequence[str]) -> dict[str, Any]:
         "completion_tokens": row.completion_tokens,
         "reasoning_tokens": row.reasoning_tokens,
         "images": row.images,
+        "characters": row.characters,
+        "audio_seconds": row.audio_ms / 1000,
         "cost": format_usd(row.cost),
     }
     return {column: shown[column] for column in columns}
@@ -128,10 +134,14 @@ def _call(row: CallRecord) -> dict[str, Any]:
         "completion_tokens": row.completion_tokens,
         "reasoning_tokens": row.reasoning_tokens,
         "images": row.images,
+        "characters": row.characters,
+        "audio_seconds": row.audio_ms / 1000,
         "counted_by_gateway": row.counted_by_gateway,
         "input_usd_per_1m": format_usd(row.input_nusd_per_1m),
         "cached_input_usd_per_1m": format_usd(row.cached_nusd_per_1m),
         "output_usd_per_1m": format_usd(row.output_nusd_per_1m),
+        "usd_per_1m_characters": format_usd(row.character_nusd_per_1m),
+        "usd_per_minute": format_usd(row.audio_minute_nusd),
         "fees": format_usd(row.fees),
         "service_tier": row.tier,
         "first_content_ms": row.first_content_ms,

@@ -20,7 +20,7 @@ from typing import Any
 
 from minitoolai.children import cpu, gguf_header, isolation
 from minitoolai.children.engine_log import EngineLog
-from minitoolai.children.program import BootDocument, live
+from minitoolai.children.program import ModelBoot, live
 from minitoolai.children.report import BootError, Report
 
 #: Context of one slot where the boot document names none: the model's own, up to this many tokens. Trained contexts
@@ -54,7 +54,7 @@ SSE_PING_S = -1
 
 
 @dataclass(frozen=True)
-class Boot(BootDocument):
+class Boot(ModelBoot):
     """The boot document. `model_path` is the GGUF file; `socket` ends in `.sock`, by which llama.cpp tells sockets."""
 
     #: The model's name in replies.

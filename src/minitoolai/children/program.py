@@ -1,4 +1,4 @@
-"""What every program that holds a model does the same: its boot document, and its life from boot to leaving."""
+"""What every program of this room does the same: its boot document, and its life from boot to leaving."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ MAX_SOCKET_PATH_BYTES = 108 if sys.platform.startswith("linux") else 104
 class BootDocument:
     """A boot document: one JSON object on standard input, whose fields are those of the class."""
 
-    #: Path of the model.
-    model_path: str
     #: Where to listen; short.
     socket: str
 
@@ -49,7 +47,7 @@ class BootDocument:
 
     def check(self) -> None:
         """Types and ranges; raises ValueError."""
-        self.check_texts("model_path", "socket")
+        self.check_texts("socket")
         if len(os.fsencode(self.socket)) >= MAX_SOCKET_PATH_BYTES:
             raise ValueError(f"socket must be shorter than {MAX_SOCKET_PATH_BYTES} bytes")
 
@@ -70,6 +68,19 @@ class BootDocument:
         """Raise ValueError where `parallel` is no integer from 1 to `most`."""
         if type(parallel) is not int or not 1 <= parallel <= most:
             raise ValueError(f"parallel must be an integer from 1 to {most}")
+
+
+@dataclass(frozen=True)
+class ModelBoot(BootDocument):
+    """The boot document of a program whose model is a file or a folder."""
+
+    #: Path of the model.
+    model_path: str
+
+    def check(self) -> None:
+        """Types and ranges; raises ValueError."""
+        super().check()
+        self.check_texts("model_path")
 
 
 Boot = TypeVar("Boot", bound=BootDocument)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
 from minitoolai.cli.context import CommandFailed, Commands, Context, common
 from minitoolai.cli.running_server import add_server_options, authorization, refusal, server_url, silent
+from minitoolai.cli.server_jobs import WAIT_S, done, post
 
-#: The server answers a question about a job within its `wait`.
-_WAIT_S = 30
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_WAIT_S + 60)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WAIT_S + 60)
 #: Fields of the call that options of the same meaning give.
 _FIELDS = ("model", "negativePrompt", "scheduler", "steps", "cfgScale", "width", "height", "seed")
 
@@ -46,8 +42,8 @@ async def _run(context: Context, options: argparse.Namespace) -> None:
     body = {"prompt": " ".join(options.prompt), **given}
     try:
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
-            made = await _post(session, f"{base}/api/texttoimage/", body, headers)
-            job = await _drawn(session, base, made)
+            made = await post(session, f"{base}/api/texttoimage/", body, headers)
+            job = await done(session, f"{base}/api/texttoimage/jobs/", made)
             async with session.get(job["image_url"]) as reply:
                 picture = await reply.read()
                 if reply.status != 200:
@@ -58,27 +54,3 @@ async def _run(context: Context, options: argparse.Namespace) -> None:
     file.write_bytes(picture)
     shown = {"file": str(file), "jobid": made["jobid"], "seed": job["seed"], "cost": job["cost"]}
     context.say(shown, f"{file}\n[seed {job['seed']}, {job['cost']} USD]")
-
-
-async def _drawn(session: aiohttp.ClientSession, base: str, made: dict[str, Any]) -> dict[str, Any]:
-    """Wait for the picture; a command that is stopped meanwhile cancels it."""
-    question = {"jobid": made["jobid"], "signature": made["signature"]}
-    try:
-        while True:
-            job = await _post(session, f"{base}/api/texttoimage/jobs/", {**question, "wait": _WAIT_S}, {})
-            if job["status"] == "error":
-                raise CommandFailed(job["message"])
-            if job["status"] == "success":
-                return job
-    except asyncio.CancelledError:
-        await _post(session, f"{base}/api/texttoimage/jobs/cancel/", question, {})
-        raise
-
-
-async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    async with session.post(url, json=body, headers=headers) as reply:
-        raw = await reply.read()
-        if reply.status != 200:
-            raise refusal(raw)
-        found: dict[str, Any] = json.loads(raw)
-        return found

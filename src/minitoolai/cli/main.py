@@ -10,12 +10,12 @@ import asyncio
 import sys
 
 import minitoolai
-from minitoolai.cli import account, chat, doctor, image, key, ledger, migrate, models, serve, worker
+from minitoolai.cli import account, chat, doctor, image, key, ledger, migrate, models, serve, speak, worker
 from minitoolai.cli.context import CommandFailed, Context
 from minitoolai.core.errors import DatabaseUnavailable, MiniToolError
 from minitoolai.runtime.postgres import DatabaseStartFailed
 
-_FAMILIES = (serve, worker, account, key, ledger, models, migrate, doctor, chat, image)
+_FAMILIES = (serve, worker, account, key, ledger, models, migrate, doctor, chat, image, speak)
 
 
 def parser() -> argparse.ArgumentParser:

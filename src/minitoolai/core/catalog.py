@@ -7,8 +7,10 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import ClassVar, Literal, Self, TypeVar
 
 from minitoolai.core.errors import InvalidValue, ModelNotFound, NoEngine
-from minitoolai.core.money import parse_usd
+from minitoolai.core.money import charge_nusd
 from minitoolai.core.pricing import TokenPrices
+
+MS_PER_MINUTE = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Model:
     """What every model of the catalogue has: its name, and the engines that serve it."""
 
     #: What it does.
-    kind: ClassVar[Literal["chat", "embedding", "image"]]
+    kind: ClassVar[Literal["chat", "embedding", "image", "speech", "transcription"]]
 
     id: str
     _: KW_ONLY
@@ -123,49 +125,44 @@ class PictureModel(Model):
     sizes: tuple[str, ...] = ()
 
 
-def _seed_model(name: str, input_usd: str, output_usd: str, context: int, longest: int, dated: str) -> ChatModel:
-    prices = TokenPrices(parse_usd(input_usd), parse_usd(output_usd))
-    return ChatModel(name, prices, context, longest, aliases=(f"{name}-{dated}",), o200k=True, vision=True, image_rule=name)
+@dataclass(frozen=True, slots=True)
+class SpeechModel(Model):
+    """One model that speaks, priced by the characters of the text."""
+
+    kind = "speech"
+
+    #: Nano-dollars per million characters.
+    character_nusd_per_1m: int
+
+    def cost_nusd(self, characters: int) -> int:
+        """Return the charge for so many characters, rounded once."""
+        return charge_nusd(characters * self.character_nusd_per_1m)
 
 
-#: The chat models of the seed document with its prices; context and longest answer as OpenAI documents them
-#: (https://platform.openai.com/docs/models).
-SEED_CHAT_MODELS: tuple[ChatModel, ...] = (
-    _seed_model("gpt-4o-mini", "0.15", "0.60", 128_000, 16_384, "2024-07-18"),
-    _seed_model("gpt-4o", "2.50", "10.00", 128_000, 16_384, "2024-08-06"),
-    _seed_model("gpt-4.1", "2.00", "8.00", 1_047_576, 32_768, "2025-04-14"),
-    _seed_model("gpt-4.1-mini", "0.40", "1.60", 1_047_576, 32_768, "2025-04-14"),
-    _seed_model("gpt-4.1-nano", "0.10", "0.40", 1_047_576, 32_768, "2025-04-14"),
-)
+@dataclass(frozen=True, slots=True)
+class TranscriptionModel(Model):
+    """One model that writes down speech, priced by the minute of sound."""
 
+    kind = "transcription"
 
-def _embedding_model(name: str, input_usd: str, dimensions: int) -> EmbeddingModel:
-    return EmbeddingModel(name, TokenPrices(parse_usd(input_usd), 0), 8192, dimensions=dimensions, cl100k=True)
+    #: Nano-dollars per minute.
+    minute_nusd: int
 
+    def cost_nusd(self, milliseconds: int) -> int:
+        """Return the charge for so much sound, rounded once."""
+        return charge_nusd(milliseconds * self.minute_nusd, MS_PER_MINUTE)
 
-#: OpenAI's embedding models at its own prices, with the longest text and the dimensions that it documents
-#: (https://platform.openai.com/docs/models/text-embedding-3-small, https://platform.openai.com/docs/guides/embeddings).
-EMBEDDING_MODELS: tuple[EmbeddingModel, ...] = (
-    _embedding_model("text-embedding-3-small", "0.02", 1536),
-    _embedding_model("text-embedding-3-large", "0.13", 3072),
-)
-
-#: What a picture of any model of the seed costs.
-SEED_IMAGE_NUSD = parse_usd("0.0015")
-
-#: The picture models of the seed document with its price.
-SEED_PICTURE_MODELS: tuple[PictureModel, ...] = tuple(
-    PictureModel(name, SEED_IMAGE_NUSD)
-    for name in (
-        "realvision", "juggernaut", "autismmix", "dreamshaper", "valhalla", "mixrealistic", "campursari", "reality",
-        "extrarealistic", "realism", "realgirls", "realityreborn", "amigo", "simplemix", "beautifulrealistic",
-    )
-)  # fmt: skip
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
-
-_EMBEDS = "embeds texts. Use it in /v1/embeddings"
+#: What models of the other kinds do, and where: for callers who named one in the wrong place.
+_DOES: Mapping[str, str] = {
+    "chat": "chats. Use it in /v1/chat/completions",
+    "embedding": "embeds texts. Use it in /v1/embeddings",
+    "image": "draws. Use it in /v1/images/generations",
+    "speech": "speaks. Use it in /v1/audio/speech",
+    "transcription": "writes down speech. Use it in /v1/audio/transcriptions",
+}
 
 
 class Catalog:
@@ -192,25 +189,29 @@ class Catalog:
 
     def chat_model(self, name: str) -> ChatModel:
         """Return the chat model called `name`. Raises as `model`, and `InvalidValue` where it does not chat."""
-        model = self.model(name)
-        if not isinstance(model, ChatModel):
-            does = "draws. Use it in /v1/images/generations" if isinstance(model, PictureModel) else _EMBEDS
-            raise InvalidValue(param="model", why=f"'{name}' {does}, or name a chat model.")
-        return model
+        return self._of(ChatModel, name, "a chat model")
 
     def embedding_model(self, name: str) -> EmbeddingModel:
         """Return the embedding model called `name`. Raises as `model`, and `InvalidValue` where it does not embed."""
-        model = self.model(name)
-        if not isinstance(model, EmbeddingModel):
-            why = f"'{name}' does not embed texts. Name an embedding model of GET /v1/models."
-            raise InvalidValue(param="model", why=why)
-        return model
+        return self._of(EmbeddingModel, name, "an embedding model of GET /v1/models")
 
     def picture_model(self, name: str) -> PictureModel:
         """Return the picture model called `name`. Raises as `model`, and `InvalidValue` where it does not draw."""
+        return self._of(PictureModel, name, "a picture model of GET /v1/models")
+
+    def speech_model(self, name: str) -> SpeechModel:
+        """Return the speech model called `name`. Raises as `model`, and `InvalidValue` where it does not speak."""
+        return self._of(SpeechModel, name, "a speech model of GET /v1/models")
+
+    def transcription_model(self, name: str) -> TranscriptionModel:
+        """Return the transcription model called `name`. Raises as `model`, and `InvalidValue` where it writes nothing
+        down."""
+        return self._of(TranscriptionModel, name, "a transcription model of GET /v1/models")
+
+    def _of(self, kind: type[AnyModel], name: str, wanted: str) -> AnyModel:
         model = self.model(name)
-        if not isinstance(model, PictureModel):
-            raise InvalidValue(param="model", why=f"'{name}' does not draw. Name a picture model of GET /v1/models.")
+        if not isinstance(model, kind):
+            raise InvalidValue(param="model", why=f"'{name}' {_DOES[model.kind]}, or name {wanted}.")
         return model
 
     def ids(self) -> list[str]:

@@ -1,7 +1,4 @@
-"""How a worker and a child that draws speak: one picture a connection, lengths before bytes (sans I/O).
-
-The worker sends an `Order` and then nothing; the child answers with frames. Closing the connection cancels the picture.
-"""
+"""What a worker and a child that draws say to each other over `child_wire`: one picture a connection (sans I/O)."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from struct import Struct as Layout
 
 import msgspec
 
+from minitoolai.core.child_wire import BadFrame, BadOrder, frame
 from minitoolai.core.pictures import (
     MAX_CFG_SCALE,
     MAX_PROMPT_CHARACTERS,
@@ -23,10 +21,6 @@ from minitoolai.core.pictures import (
 )
 from minitoolai.core.samplers import SCHEDULERS
 
-#: Before the order: its length in bytes.
-LENGTH = Layout(">I")
-#: Before a frame's bytes: its kind, and their length.
-HEAD = Layout(">BI")
 #: Two prompts of 4000 characters, each six bytes where JSON writes it as `\\u0000`, and the numbers.
 MAX_ORDER_BYTES = 64 * 1024
 #: What an operator may set as a model's native size, in pixels.
@@ -35,7 +29,6 @@ MIN_NATIVE_SIZE, MAX_NATIVE_SIZE = 64, 2048
 MAX_FRAME_BYTES = 8 * 1024 * 1024
 
 _FRACTION = Layout(">d")
-_encode = msgspec.json.Encoder().encode
 
 
 @unique
@@ -60,22 +53,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     native_size: int | None = None
 
 
-class BadOrder(Exception):
-    """An order cannot be read, or asks for what is never drawn; the message names the field."""
-
-
-class BadFrame(Exception):
-    """What came is no frame."""
-
-
 _decode = msgspec.json.Decoder(Order).decode
-_KINDS = frozenset(int(kind) for kind in Kind)
-
-
-def order_bytes(order: Order) -> bytes:
-    """Return what is sent for an order."""
-    content = _encode(order)
-    return LENGTH.pack(len(content)) + content
 
 
 def read_order(content: bytes) -> Order:
@@ -103,11 +81,6 @@ def read_order(content: bytes) -> Order:
     return order
 
 
-def frame(kind: Kind, content: bytes = b"") -> bytes:
-    """Return a frame."""
-    return HEAD.pack(kind, len(content)) + content
-
-
 def progress(fraction: float) -> bytes:
     """Return the frame that says how much is done, 0 to 1."""
     return frame(Kind.PROGRESS, _FRACTION.pack(fraction))
@@ -121,25 +94,3 @@ def fraction_of(content: bytes) -> float:
     if not 0 <= fraction <= 1:
         raise BadFrame(f"progress of {fraction}")
     return float(fraction)
-
-
-class Frames:
-    """Cuts what comes, in pieces of any size, into frames."""
-
-    def __init__(self) -> None:
-        self._rest = bytearray()
-
-    def receive(self, data: bytes) -> list[tuple[Kind, bytes]]:
-        """Return the frames that `data` completes. Raises `BadFrame`; then nothing more can be read."""
-        self._rest += data
-        found = []
-        while len(self._rest) >= HEAD.size:
-            kind, length = HEAD.unpack_from(self._rest)
-            if kind not in _KINDS or length > MAX_FRAME_BYTES:
-                raise BadFrame(f"kind {kind} of {length} bytes")
-            end = HEAD.size + length
-            if len(self._rest) < end:
-                break
-            found.append((Kind(kind), bytes(self._rest[HEAD.size : end])))
-            del self._rest[:end]
-        return found

@@ -41,7 +41,7 @@ class JobEvent(StrEnum):
     CLAIM = "claim"
     #: Its attempt failed, its worker died or stopped, and it may be tried again.
     RETRY = "retry"
-    #: Its picture is stored: charged in the same transaction.
+    #: What it makes is stored: charged in the same transaction.
     COMPLETE = "complete"
     #: It cannot succeed, or failed or was given up too often: its hold is released in the same transaction.
     FAIL = "fail"
@@ -71,6 +71,13 @@ def diagram() -> str:
     return "\n".join(lines)
 
 
+class JobKind(StrEnum):
+    """What a job makes."""
+
+    PICTURE = "picture"
+    SPEECH = "speech"
+
+
 class NewJob(Struct, frozen=True):
     """A job that is asked for: written together with its hold, or not at all."""
 
@@ -92,6 +99,10 @@ class NewJob(Struct, frozen=True):
     repeatable: Repeatable | None = None
     #: The reply that a repeated call is given, in clear.
     reply: bytes | None = None
+    kind: JobKind = JobKind.PICTURE
+    #: Of a text that is to be spoken, and their price, nano-dollars per million: for the usage record.
+    characters: int = 0
+    character_nusd_per_1m: int = 0
 
 
 class QueueLimits(Struct, frozen=True):
@@ -117,6 +128,7 @@ class ClaimedJob(Struct, frozen=True):
 
     id: int
     call_id: UUID
+    kind: JobKind
     #: From 1: what fences every write of the worker.
     attempt: int
     model: str
@@ -134,6 +146,7 @@ class JobView(Struct, frozen=True):
     id: int
     call_id: UUID
     account_id: int
+    kind: JobKind
     state: JobState
     model: str
     #: How much of the present attempt is done, 0 to 1.
@@ -148,10 +161,29 @@ class JobView(Struct, frozen=True):
     result: Mapping[str, int]
     created_at: datetime
     ended_at: datetime | None
+    #: Of the text that is to be spoken, as it is charged; of pictures 0.
+    characters: int = 0
+    #: The name of the file that it made; None: there is none yet, or not any more.
+    file: str | None = None
+
+    @property
+    def extension(self) -> str:
+        """How the name of its file ends, without the dot; empty where it has none."""
+        return extension_of(self.file or "")
 
 
 class StoredFile(Struct, frozen=True):
-    """Where a job's picture is kept."""
+    """Where what a job made is kept."""
 
     name: str
     size_bytes: int
+
+    @property
+    def extension(self) -> str:
+        """How its name ends, without the dot."""
+        return extension_of(self.name)
+
+
+def extension_of(name: str) -> str:
+    """Return how the name of a job's file ends, without the dot."""
+    return name.rpartition(".")[2] if "." in name else ""

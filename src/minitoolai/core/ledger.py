@@ -153,6 +153,12 @@ class Settlement(Struct, frozen=True):
     reasoning_tokens: int = 0
     #: What the call costs beside its tokens, in nano-dollars; part of `cost_nusd`.
     fees_nusd: int = 0
+    #: Characters that were spoken, and their price, nano-dollars per million.
+    characters: int = 0
+    character_nusd_per_1m: int = 0
+    #: Milliseconds of sound that were written down, and the price of a minute, in nano-dollars.
+    audio_ms: int = 0
+    audio_minute_nusd: int = 0
     #: The engine's service tier where it is not the usual one.
     tier: str | None = None
     #: The engine that answered; None: the one that the hold names.

@@ -44,6 +44,7 @@ def format_usd(amount_nusd: int) -> str:
     return f"{sign}{whole}.{fraction:09d}".rstrip("0").rstrip(".")
 
 
-def charge_nusd(priced: int) -> int:
-    """Return the charge for the exact sum of `count × price_nusd_per_1m` over a call's lines, rounded once, half up."""
-    return (2 * priced + PRICE_UNIT) // (2 * PRICE_UNIT)
+def charge_nusd(priced: int, unit: int = PRICE_UNIT) -> int:
+    """Return the charge for the exact sum of `count × price` over a call's lines, rounded once, half up; prices are
+    nano-dollars per `unit` of what is counted: a million tokens, where it is not said."""
+    return (2 * priced + unit) // (2 * unit)

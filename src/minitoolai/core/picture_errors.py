@@ -50,11 +50,11 @@ class StorageUnavailable(ServiceUnavailable):
 
 
 class QueueFull(ServiceUnavailable):
-    """Too many pictures wait to be drawn at present. Nothing was charged; repeat after the time in Retry-After."""
+    """Too many jobs wait at present. Nothing was charged; repeat after the time in Retry-After."""
 
 
 class AccountQueueFull(QueueFull):
-    """Too many pictures of this account wait to be drawn. Nothing was charged; repeat once some of them are done."""
+    """Too many jobs of this account wait. Nothing was charged; repeat once some of them are done."""
 
 
 class PictureFailed(UpstreamError):

@@ -1,19 +1,13 @@
-"""How a gateway and the pictures child speak: one picture a connection, lengths before bytes (sans I/O)."""
+"""How a gateway and the pictures child speak: a picture behind its length; a verdict comes back (sans I/O)."""
 
 from __future__ import annotations
 
 from enum import IntEnum, unique
-from struct import Struct
-
-#: Before the picture: its length in bytes.
-REQUEST = Struct(">I")
-#: Before the answer's bytes: the verdict, and their length.
-REPLY = Struct(">BI")
 
 
 @unique
 class Verdict(IntEnum):
-    """What became of a picture."""
+    """What became of a picture; sent as a frame of `core.child_wire`."""
 
     #: Encoded anew; its bytes follow.
     PNG = 0
@@ -26,13 +20,3 @@ class Verdict(IntEnum):
 
 #: The media type of each verdict that bytes follow.
 MEDIA_TYPES = {Verdict.PNG: "image/png", Verdict.JPEG: "image/jpeg"}
-
-
-def request(picture: bytes) -> bytes:
-    """Return what is sent for a picture."""
-    return REQUEST.pack(len(picture)) + picture
-
-
-def reply(verdict: Verdict, picture: bytes = b"") -> bytes:
-    """Return what is answered."""
-    return REPLY.pack(verdict, len(picture)) + picture

@@ -17,6 +17,8 @@ class QuoteLine:
     nusd_per_1m: int | None
     #: This part alone, in nano-dollars. The total is rounded once, so the lines may sum to one nano-dollar more.
     cost_nusd: int
+    #: Nano-dollars a minute, where that is the price.
+    nusd_per_minute: int | None = None
 
     @classmethod
     def of_tokens(cls, what: str, count: int, nusd_per_1m: int) -> QuoteLine:

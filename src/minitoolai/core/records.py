@@ -94,6 +94,10 @@ class RequestRecord(Struct, frozen=True):
     first_content_ms: int | None
     #: The caller's `traceparent` header.
     trace_parent: str | None
+    #: Characters that were spoken.
+    characters: int = 0
+    #: Milliseconds of sound that were written down.
+    audio_ms: int = 0
 
 
 def request_record(
@@ -139,4 +143,6 @@ def request_record(
         now - began_at,
         settled.first_content_ms if settled is not None else None,
         trace_parent,
+        settled.characters if settled is not None else 0,
+        settled.audio_ms if settled is not None else 0,
     )

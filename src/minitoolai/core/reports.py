@@ -83,11 +83,17 @@ class CallRecord:
     reasoning_tokens: int
     #: Pictures that it drew.
     images: int
+    #: Characters that it spoke, and milliseconds of sound that it wrote down.
+    characters: int
+    audio_ms: int
     counted_by_gateway: bool
     #: Prices used, per million tokens.
     input_nusd_per_1m: int
     cached_nusd_per_1m: int
     output_nusd_per_1m: int
+    #: Per million characters, and per minute of sound.
+    character_nusd_per_1m: int
+    audio_minute_nusd: int
     #: What it cost beside its tokens; part of `cost`.
     fees: int
     tier: str | None
@@ -116,6 +122,8 @@ class UsageSum:
     completion_tokens: int
     reasoning_tokens: int
     images: int
+    characters: int
+    audio_ms: int
     #: In nano-dollars.
     cost: int
 

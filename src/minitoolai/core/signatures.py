@@ -12,7 +12,7 @@ import hmac
 
 #: Bytes of an HMAC-SHA256 that are kept, 128 bits: RFC 2104 §5 asks for at least half of it.
 _KEPT_BYTES = 16
-#: Links made within one hour end together, so that browsers find the picture in their cache; each lasts 1 to 2 hours.
+#: Links made within one hour end together, so that browsers find the file in their cache; each lasts 1 to 2 hours.
 _HOUR_S = 3600
 
 

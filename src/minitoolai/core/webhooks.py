@@ -66,9 +66,9 @@ def check_webhook_url(text: str) -> None:
         raise _invalid("its host is no name. Send a URL with a name that anyone on the Internet can look up.")
 
 
-def message(job: JobView, image_url: str | None) -> bytes:
+def message(job: JobView, url: str | None) -> bytes:
     """Return the body of the message about a job: what the job's own reply says, and which job it is."""
-    return _encode({"jobid": job.id, **job_body(job, image_url)})
+    return _encode({"jobid": job.id, **job_body(job, url)})
 
 
 def headers(key: bytes, job: JobView, body: bytes, now_s: int) -> dict[str, str]:

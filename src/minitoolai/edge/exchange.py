@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import UUID
 
@@ -129,30 +129,25 @@ class Exchange:
         if media is not None:
             kind = media.partition(";")[0].strip().lower()
             if kind not in ("application/json", "text/json", "") and not kind.endswith("+json"):
-                raise UnsupportedMediaType(got=_plain(kind))
+                raise UnsupportedMediaType(got=plain(kind))
+        parts = [part async for part in self.body(limit)]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def body(self, limit: int) -> AsyncIterator[bytes]:
+        """Yield the body as it comes. Raises `RequestTooLarge`, `asyncio.CancelledError` when cut."""
         length = self.header(b"content-length")
         if length is not None and int(length) > limit:
             raise RequestTooLarge(limit=limit)
-        message = await self._receive()
-        body = message.get("body", b"")
-        if not message.get("more_body", False) and message["type"] == "http.request":
-            if len(body) > limit:
-                raise RequestTooLarge(limit=limit)
-            return bytes(body)
-        return await self._rest_of_body(bytes(body), limit, message)
-
-    async def _rest_of_body(self, body: bytes, limit: int, message: MutableMapping[str, Any]) -> bytes:
-        parts, size = [body], len(body)
-        while message["type"] == "http.request" and message.get("more_body", False):
+        size, more = 0, True
+        while more:
             message = await self._receive()
-            part = message.get("body", b"")
-            parts.append(part)
+            if message["type"] != "http.request":
+                raise asyncio.CancelledError
+            part, more = bytes(message.get("body", b"")), message.get("more_body", False)
             size += len(part)
             if size > limit:
                 raise RequestTooLarge(limit=limit)
-        if message["type"] != "http.request":
-            raise asyncio.CancelledError
-        return b"".join(parts)
+            yield part
 
     async def reply(self, status: int, body: bytes, headers: Headers | None = None, *, media: bytes = JSON) -> None:
         """Send a whole reply. A caller that does not take it is cut off."""
@@ -204,25 +199,30 @@ class Exchange:
         await self._send(message)
 
 
-class EventStream:
-    """A streamed reply: headers before the first bytes, comment lines while it is silent."""
+class ReplyStream:
+    """A reply that is sent as it comes: headers before the first bytes."""
 
-    __slots__ = ("_ended", "_exchange", "_headers", "_keeping_alive", "_loop", "blocked_since", "last_write")
+    __slots__ = ("_exchange", "_headers", "_loop", "_writing_since", "last_write")
 
     def __init__(self, exchange: Exchange, headers: Headers) -> None:
+        """`headers`: the type of the reply among them; the request's id is added."""
         self._exchange = exchange
         self._headers = headers
         self._loop = asyncio.get_running_loop()
-        self._keeping_alive: asyncio.Task[None] | None = None
-        self._ended = False
         #: See `services.calls.KeepAlive`.
         self.last_write = self._loop.time()
-        self.blocked_since: float | None = None
+        #: Loop time at which the write under way began; None: there is none.
+        self._writing_since: float | None = None
 
     @property
     def started(self) -> bool:
         """Whether headers have gone out."""
         return self._exchange.started
+
+    @property
+    def blocked_since(self) -> float | None:
+        """See `services.calls.KeepAlive`."""
+        return self._writing_since
 
     def granted(self, rates: Rates | None, *, replayed: bool = False) -> None:
         """See `services.ports.ReplySink`."""
@@ -230,14 +230,37 @@ class EventStream:
         if replayed:
             self._headers.append(REPLAYED)
 
-    async def write(self, frames: bytes) -> None:
-        """Send whole frames, waiting while the caller is slow."""
+    async def write(self, data: bytes) -> None:
+        """Send `data`, waiting while the caller is slow."""
         if not self._exchange.started:
             await self._start()
-        self.blocked_since = self._loop.time()
-        await self._exchange.send({"type": "http.response.body", "body": frames, "more_body": True})
+        self._writing_since = self._loop.time()
+        await self._exchange.send({"type": "http.response.body", "body": data, "more_body": True})
         self.last_write = self._loop.time()
-        self.blocked_since = None
+        self._writing_since = None
+
+    async def end(self) -> None:
+        """End the reply."""
+        await self._exchange.send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._exchange.expect_taken()
+
+    async def _start(self) -> None:
+        self._exchange.started, self._exchange.status = True, 200
+        own = (b"x-request-id", request_id(self._exchange.call_id).encode())
+        headers = [own, *self._exchange.headers, *self._headers]
+        await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+class EventStream(ReplyStream):
+    """A stream of events, with comment lines while it is silent. What is written is whole frames."""
+
+    __slots__ = ("_ended", "_keeping_alive")
+
+    def __init__(self, exchange: Exchange, headers: Headers) -> None:
+        form = [(b"content-type", EVENT_STREAM), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        super().__init__(exchange, [*form, *headers])
+        self._keeping_alive: asyncio.Task[None] | None = None
+        self._ended = False
 
     def keep_alive(self) -> None:
         """Send a comment line without waiting."""
@@ -247,26 +270,13 @@ class EventStream:
     async def end(self) -> None:
         """End the reply."""
         self._ended = True
-        await self._exchange.send({"type": "http.response.body", "body": b"", "more_body": False})
-        self._exchange.expect_taken()
+        await super().end()
 
     async def _comment(self) -> None:
         if not self._ended:
             await self.write(KEEP_ALIVE)
 
-    async def _start(self) -> None:
-        self._exchange.started, self._exchange.status = True, 200
-        headers = [
-            (b"content-type", EVENT_STREAM),
-            (b"cache-control", b"no-cache"),
-            (b"x-accel-buffering", b"no"),
-            (b"x-request-id", request_id(self._exchange.call_id).encode()),
-            *self._exchange.headers,
-            *self._headers,
-        ]
-        await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
 
-
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a caller's own word fit to be shown back: short and printable."""
     return "".join(c for c in text[:60] if c.isprintable() and c not in "{}<>\"'")

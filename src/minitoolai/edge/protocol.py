@@ -7,7 +7,11 @@ gone: no task per request waits for it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import re
+import struct
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +33,8 @@ BODY_SILENCE_S = 15.0
 #: The largest body over a slow line (8 MB at 1 Mbit/s).
 BODY_DEADLINE_S = 120.0
 
+#: A number as the system tells it.
+_INT = struct.Struct("i")
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
@@ -66,6 +72,16 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
         if self.transport is not None:
             self.transport.abort()
+
+    @property
+    def untaken(self) -> int:
+        """Bytes of replies that the other side has not taken yet, those in the system's own buffer among them."""
+        left = self.transport.get_write_buffer_size()
+        connected = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError, ValueError):  # not every system tells, and the socket may be closed
+            queued = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
+            left += int(_INT.unpack(queued)[0])
+        return left
 
     def expect_taken(self, seconds: float) -> None:
         """Cut the connection off when the reply just written is not taken: no byte of it within `seconds`."""

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import closing
 
 from minitoolai.core.catalog import PictureModel
-from minitoolai.core.drawing_wire import BadFrame, Frames, Kind, Order, fraction_of, order_bytes
-from minitoolai.core.errors import EngineRefusedRequest, InvalidValue, NoEngine, UpstreamError, UpstreamTimeout
+from minitoolai.core.child_wire import BadFrame, Frames
+from minitoolai.core.drawing_wire import MAX_FRAME_BYTES, Kind, Order, fraction_of
+from minitoolai.core.errors import EngineRefusedRequest, InvalidValue, UpstreamError, UpstreamTimeout
 from minitoolai.core.pictures import MAX_SIDE, MIN_SIDE, PictureRequest
 from minitoolai.core.samplers import SCHEDULERS
+from minitoolai.engines.child_connection import ChildConnection, is_there
 
 #: A frame comes after each call of the UNet: seconds for a small picture, minutes for a large one on few cores.
 BETWEEN_BYTES_S = 300.0
-#: A child that loads its model, or is started again, is there in so many seconds.
-RETRY_AFTER_S = 5
-#: Bytes read at once.
-READ_BYTES = 256 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -49,21 +47,18 @@ class OnnxPictures:
 
     async def is_there(self) -> bool:
         """Whether the child has loaded its model and takes pictures."""
-        try:
-            _, writer = await asyncio.open_unix_connection(self._socket)
-        except OSError:
-            return False
-        writer.transport.abort()
-        return True
+        return await is_there(self._socket)
 
     async def draw(self, model: PictureModel, request: PictureRequest, progress: Callable[[float], None]) -> bytes:
         """Return the picture; see `picture_ports.PictureEngine.draw`. Raises `NoEngine` while the child loads its model or
         is being restarted."""
         self.check(model, request)
         try:
-            async with asyncio.timeout(self.total_s), self._connected(model) as (reader, writer):
-                writer.write(order_bytes(Order(request, model.native_size)))
-                return await self._picture(model, reader, progress)
+            async with asyncio.timeout(self.total_s):
+                frames = Frames(Kind, MAX_FRAME_BYTES)
+                connection = await ChildConnection.open(self._socket, model, frames, Order(request, model.native_size))
+                with closing(connection):
+                    return await self._picture(model, connection, progress)
         except TimeoutError as error:
             log.warning("engine %s did not answer in time", self.name)
             raise UpstreamTimeout(model=model.id) from error
@@ -71,28 +66,14 @@ class OnnxPictures:
             log.warning("engine %s broke off: %s", self.name, type(error).__name__)
             raise UpstreamError(model=model.id) from error
 
-    @asynccontextmanager
-    async def _connected(self, model: PictureModel) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """A connection to the child, cut afterwards."""
-        try:
-            reader, writer = await asyncio.open_unix_connection(self._socket)
-        except OSError as error:
-            raise NoEngine(param="model", model=model.id, retry_after_s=RETRY_AFTER_S) from error
-        try:
-            yield reader, writer
-        finally:
-            writer.transport.abort()
-
-    async def _picture(self, model: PictureModel, reader: asyncio.StreamReader, progress: Callable[[float], None]) -> bytes:
+    async def _picture(
+        self, model: PictureModel, connection: ChildConnection[Kind], progress: Callable[[float], None]
+    ) -> bytes:
         """Read frames until the last. Raises as `draw`, but `TimeoutError`, `OSError` and `BadFrame` as they are."""
-        frames = Frames()
         while True:
             async with asyncio.timeout(self.between_bytes_s):
-                data = await reader.read(READ_BYTES)
-            if not data:
-                log.warning("engine %s ended in the middle of a picture", self.name)
-                raise UpstreamError(model=model.id)
-            for kind, content in frames.receive(data):
+                frames = await connection.read()
+            for kind, content in frames:
                 match kind:
                     case Kind.PROGRESS:
                         progress(fraction_of(content))

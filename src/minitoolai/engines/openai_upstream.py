@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -76,13 +76,22 @@ class OpenAIUpstream:
         self.name = name
         self.settings = settings
         self._base = settings.base_url.rstrip("/")
-        self._headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "MiniToolAI"}
+        self._headers = {"accept-encoding": "identity", "user-agent": "MiniToolAI"}
         if settings.api_key:
             self._headers["authorization"] = f"Bearer {settings.api_key}"
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, path: str, model: Model, body: Mapping[str, Any]) -> OpenAIReply:
         """Send a call; return its reply once the headers are there. Errors: see `ports.ChatEngine.open`."""
+        return await self._post(path, model, body, body)
+
+    async def post_form(self, path: str, model: Model, form: aiohttp.FormData, fields: Collection[str]) -> OpenAIReply:
+        """Send a call whose body is a form with these fields. Otherwise as `post`."""
+        return await self._post(path, model, form, fields)
+
+    async def _post(
+        self, path: str, model: Model, body: Mapping[str, Any] | aiohttp.FormData, fields: Collection[str]
+    ) -> OpenAIReply:
         try:
             async with asyncio.timeout(self.settings.first_byte_s):
                 response = await self._send(path, body)
@@ -92,7 +101,7 @@ class OpenAIUpstream:
             log.warning("engine %s cannot be reached: %s", self.name, type(error).__name__)
             raise UpstreamError(model=model.id) from error
         if response.status != 200:
-            await self._refuse(model, body, response)
+            await self._refuse(model, fields, response)
         encoding = response.headers.get("content-encoding", "identity").lower()
         if encoding != "identity":
             response.close()
@@ -117,9 +126,13 @@ class OpenAIUpstream:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, path: str, body: Mapping[str, Any]) -> aiohttp.ClientResponse:
-        data = _encode(body)
-        return await self._http().post(self._base + path, data=data, headers=self._headers, allow_redirects=False)
+    async def _send(self, path: str, body: Mapping[str, Any] | aiohttp.FormData) -> aiohttp.ClientResponse:
+        data: bytes | aiohttp.FormData
+        if isinstance(body, aiohttp.FormData):
+            data, headers = body, self._headers
+        else:
+            data, headers = _encode(body), {"content-type": "application/json", **self._headers}
+        return await self._http().post(self._base + path, data=data, headers=headers, allow_redirects=False)
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -136,7 +149,7 @@ class OpenAIUpstream:
             )
         return self._session
 
-    async def _refuse(self, model: Model, body: Mapping[str, Any], response: aiohttp.ClientResponse) -> NoReturn:
+    async def _refuse(self, model: Model, fields: Collection[str], response: aiohttp.ClientResponse) -> NoReturn:
         """Raise what a status other than 200 means for the caller."""
         error = await _error_object(response)
         status, code = response.status, error.get("code")
@@ -157,7 +170,7 @@ class OpenAIUpstream:
             raise _too_long(model, found[1], int(found[2]))
         if status in (400, 413, 422):
             param = error.get("param")
-            known = isinstance(param, str) and _PARAM.fullmatch(param) and _root(param) in body
+            known = isinstance(param, str) and _PARAM.fullmatch(param) and _root(param) in fields
             raise EngineRefusedRequest(param=param if known else None, model=model.id, where=f": '{param}'" if known else "")
         if status == 404:
             log.error("engine %s has no such model or path: check base_url and the model's upstream", self.name)
@@ -175,6 +188,11 @@ class OpenAIReply:
     def __init__(self, model: str, response: aiohttp.ClientResponse) -> None:
         self._model = model
         self._response = response
+
+    @property
+    def media_type(self) -> str:
+        """What the body is, as its headers say, without parameters; `application/octet-stream` where they do not."""
+        return self._response.content_type
 
     async def read(self) -> bytes:
         """Return the next bytes, b"" at a clean end. Raises `UpstreamError` when the connection breaks."""

@@ -17,8 +17,9 @@ from minitoolai.core.image_urls import (
     too_many_pixels,
     with_urls,
 )
-from minitoolai.core.picture_wire import MEDIA_TYPES, REPLY, Verdict, request
+from minitoolai.core.picture_wire import MEDIA_TYPES, Verdict
 from minitoolai.integrations.fetcher import Fetcher
+from minitoolai.integrations.looked_at import shown
 
 #: Pictures of one call at most: models that are handed them so hold fewer, and each is a request to a stranger's server.
 MAX_PICTURES = 20
@@ -27,8 +28,6 @@ MAX_PICTURES = 20
 MAX_TOTAL_BYTES = 50 * 1024 * 1024
 #: Pictures in work at once, of one call and of a gateway: each may have 20 MiB in memory twice.
 AT_ONCE_OF_A_CALL, AT_ONCE = 4, 16
-#: Seconds for one picture at the child, waiting for its turn included: longer than it gives a decoder.
-CHILD_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -77,25 +76,16 @@ class InlinedPictures:
     async def _encoded_anew(self, picture: bytes, param: str) -> tuple[str, bytes]:
         """Have the child look at a picture; return the media type and bytes of what it makes of it."""
         try:
-            async with asyncio.timeout(CHILD_S):
-                verdict, answer = await self._ask(picture)
+            number, answer = await shown(self._socket, picture)
         except (OSError, EOFError, TimeoutError) as error:
             log.warning("the pictures child does not answer: %s", type(error).__name__)
             raise ServiceUnavailable(retry_after_s=2) from error
+        verdict = Verdict(number)
         if verdict is Verdict.TOO_LARGE:
             raise ImageTooLarge(param=param, why=f"{too_many_pixels()[:-1]}, or takes too long to decode.")
         if verdict is Verdict.DAMAGED:
             raise InvalidImageUrl(param=param, why=f"it is damaged, or no {FORMATS} picture.")
         return MEDIA_TYPES[verdict], answer
-
-    async def _ask(self, picture: bytes) -> tuple[Verdict, bytes]:
-        reader, writer = await asyncio.open_unix_connection(self._socket)
-        try:
-            writer.write(request(picture))
-            verdict, size = REPLY.unpack(await reader.readexactly(REPLY.size))
-            return Verdict(verdict), await reader.readexactly(size)
-        finally:
-            writer.close()
 
 
 class _Call:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Sender:
-    """Sends messages (`services.picture_ports.WebhookSender`)."""
+    """Sends messages (`services.job_ports.WebhookSender`)."""
 
     def __init__(self, reach: Reach = RECEIVERS) -> None:
         self._way = Way(reach)

@@ -17,6 +17,8 @@ class GatewayBoot(Struct, frozen=True):
     sockets: dict[str, str]
     #: Unix socket of the child that decodes pictures; it runs where a model needs it.
     pictures_socket: str
+    #: Unix socket of the child that measures sounds; it runs where a model writes down speech.
+    sounds_socket: str
     #: The variables that engines name.
     environment: dict[str, str]
     database_url: str
@@ -44,9 +46,9 @@ class WorkerBoot(Struct, frozen=True):
     """A worker's boot document; as secret as a gateway's."""
 
     settings: Settings
-    #: The engines that draw, by name.
+    #: The engines that do jobs, by name: those that draw or speak.
     engines: dict[str, EngineSettings]
-    #: Unix sockets of this worker's own children, by engine.
+    #: Unix sockets of the children among them, by engine: this worker's own that draw, and the program's that speak.
     sockets: dict[str, str]
     #: The variables that engines and the store of files name.
     environment: dict[str, str]

@@ -74,6 +74,8 @@ def json_line(record: RequestRecord) -> str:
         "cached_tokens": record.cached_tokens,
         "completion_tokens": record.completion_tokens,
         "reasoning_tokens": record.reasoning_tokens,
+        "characters": record.characters,
+        "audio_ms": record.audio_ms,
         "counted_by_gateway": record.counted_by_gateway,
         "held_nusd": record.held_nusd,
         "cost_nusd": record.cost_nusd,
@@ -91,7 +93,7 @@ def text_line(record: RequestRecord) -> str:
     if record.model or record.asked:
         words.append(f"model={record.model or record.asked}")
     if record.held_nusd:
-        words.append(f"engine={record.engine} tokens={record.prompt_tokens}+{record.completion_tokens}")
+        words.append(f"engine={record.engine} {_amount(record)}")
         words.append(f"cost={format_usd(record.cost_nusd)}")
     if record.first_content_ms is not None:
         words.append(f"first_content={record.first_content_ms}ms")
@@ -99,6 +101,15 @@ def text_line(record: RequestRecord) -> str:
     line = logging.LogRecord(LOGGER, logging.INFO, "", 0, "%s", (" ".join(words),), None)
     line.created, line.msecs = record.ended_at, record.ended_at % 1 * 1000
     return _text(line)
+
+
+def _amount(record: RequestRecord) -> str:
+    """Return how much was read and written, in what the model is priced by."""
+    if record.characters:
+        return f"characters={record.characters}"
+    if record.audio_ms:
+        return f"audio={record.audio_ms}ms"
+    return f"tokens={record.prompt_tokens}+{record.completion_tokens}"
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -1,5 +1,5 @@
-"""How each kind of child is started (gateways, llama.cpp, callers' pictures; those that draw: `picture_children`), and what
-is known of the engines meanwhile."""
+"""How each kind of child is started (gateways, llama.cpp, callers' pictures and sounds; those that draw: `worker_children`;
+those that speak: `speech_children`), and what is known of the engines meanwhile."""
 
 from __future__ import annotations
 
@@ -135,24 +135,34 @@ def model_spec(
 
 
 def pictures_spec(socket: Path) -> ChildSpec:
-    """Return how the child that decodes callers' pictures is started. The server runs on while it does not."""
+    """Return how the child that decodes callers' pictures is started."""
+    return _examiner_spec("pictures", "minitoolai.children.pictures", socket, "pictures cannot be decoded")
+
+
+def sounds_spec(socket: Path) -> ChildSpec:
+    """Return how the child that measures callers' sounds is started."""
+    return _examiner_spec("sounds", "minitoolai.children.sounds", socket, "sounds cannot be measured")
+
+
+def _examiner_spec(name: str, module: str, socket: Path, trouble: str) -> ChildSpec:
+    """Return how a child that looks at callers' files is started. The server runs on while it does not."""
     listening = asyncio.Event()
 
     def heard(stream: str, line: str) -> None:
         if stream == "stderr":
-            log.info("pictures: %s", line)
+            log.info("%s: %s", name, line)
         elif (event := json.loads(line))["event"] == "ready":
             listening.set()
         else:
-            log.error("pictures cannot be decoded: %s", event["message"])
+            log.error("%s: %s", trouble, event["message"])
 
     async def ready(is_alive: IsAlive) -> None:
         while is_alive() and not listening.is_set():
             await asyncio.sleep(LOOK_S)
 
     return ChildSpec(
-        name="pictures",
-        command=[sys.executable, "-m", "minitoolai.children.pictures"],
+        name=name,
+        command=[sys.executable, "-m", module],
         env=child_environment(),
         boot=json.dumps({"socket": str(socket)}).encode() + b"\n",
         essential=False,

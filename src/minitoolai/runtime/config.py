@@ -13,14 +13,18 @@ import msgspec
 
 from minitoolai.core.inner_errors import ConfigInvalid
 from minitoolai.edge.addresses import parse_networks
+from minitoolai.runtime.model_settings import ModelSettings
 from minitoolai.runtime.settings import (
+    ESPEAK,
     DatabaseSettings,
+    EspeakEngineSettings,
     JobsSettings,
+    KokoroEngineSettings,
     LlamaEngineSettings,
     LogSettings,
-    ModelSettings,
     OnnxEngineSettings,
     OpenAIEngineSettings,
+    PiperEngineSettings,
     ServerSettings,
     Settings,
     StorageSettings,
@@ -34,8 +38,15 @@ _PREFIX = "MINITOOLAI_"
 #: Variables with the prefix that are not settings: they are read by commands.
 _NOT_SETTINGS = frozenset({"MINITOOLAI_DATA_DIR", "MINITOOLAI_API_KEY", "MINITOOLAI_CONFIG"})
 #: Ends the names of settings that hold an amount: exact text, never a binary fraction.
-_PRICE = ("_usd_per_1m", "_usd_per_call", "usd_per_image")
-_ENGINES = {"openai": OpenAIEngineSettings, "llama": LlamaEngineSettings, "onnx": OnnxEngineSettings}
+_PRICE = ("_usd_per_1m", "_usd_per_call", "usd_per_image", "usd_per_1m_characters", "usd_per_minute")
+_ENGINES = {
+    "openai": OpenAIEngineSettings,
+    "llama": LlamaEngineSettings,
+    "onnx": OnnxEngineSettings,
+    "espeak": EspeakEngineSettings,
+    "piper": PiperEngineSettings,
+    "kokoro": KokoroEngineSettings,
+}
 _SECTIONS = {
     "server": ServerSettings,
     "database": DatabaseSettings,
@@ -164,7 +175,7 @@ def _check_engines(settings: Settings, source: str) -> None:
         named = [model.engine] if model.engine is not None else []
         named += [each if isinstance(each, str) else each.name for each in model.engines]
         for engine in named:
-            if engine not in settings.engines:
+            if engine not in settings.engines and engine != ESPEAK:
                 known = ", ".join(settings.engines) or "none is configured"
                 why = f"models.\"{name}\".engine is '{engine}', which is no engine; engines: {known}"
                 raise ConfigInvalid(source=source, why=why)

@@ -7,13 +7,9 @@ import shutil
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-import aiohttp
 import asyncpg
 
 from minitoolai.children import cpu
@@ -21,9 +17,10 @@ from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.inner_errors import ConfigInvalid
 from minitoolai.core.picture_errors import StorageUnavailable
 from minitoolai.runtime.catalogue import engines_of, models_of, sandbox_is_on
-from minitoolai.runtime.picture_children import drawing_engines
+from minitoolai.runtime.examine_engines import Finding, examine_engine
 from minitoolai.runtime.postgres import Binaries, DatabaseStartFailed, running_url
-from minitoolai.runtime.settings import LlamaEngineSettings, OnnxEngineSettings, OpenAIEngineSettings, Settings
+from minitoolai.runtime.settings import Settings
+from minitoolai.runtime.worker_children import drawing_engines, speaking_engines
 from minitoolai.storage.blobs import DEFAULT_FOLDER, open_blobs
 from minitoolai.storage.database import connect
 from minitoolai.storage.migrate import migrations, schema_version
@@ -32,21 +29,8 @@ from minitoolai.storage.migrate import migrations, schema_version
 LEAST_DISK_BYTES = 2 * 1024**3
 #: PostgreSQL's release 15 has all that the migrations use.
 LEAST_POSTGRES = 15
-_TIMEOUT = aiohttp.ClientTimeout(total=5)
 #: Asked of a store to see whether it answers: no picture has this name.
 _NO_FILE = "pictures/none"
-
-Verdict = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    subject: str
-    verdict: Verdict
-    text: str
-    remedy: str = ""
 
 
 async def examine(settings: Settings, environment: Mapping[str, str], data_dir: Path) -> list[Finding]:
@@ -55,14 +39,10 @@ async def examine(settings: Settings, environment: Mapping[str, str], data_dir: 
     findings.append(await _database(settings, data_dir))
     findings.append(_catalogue(settings, environment))
     findings.append(_pictures(settings, environment))
+    findings.append(_speech(settings, environment))
     findings.append(await _files(settings, environment, data_dir))
     for name, engine in engines_of(settings, environment).items():
-        if isinstance(engine, LlamaEngineSettings):
-            findings.append(_llama(name, engine))
-        elif isinstance(engine, OnnxEngineSettings):
-            findings.append(_onnx(name, engine))
-        else:
-            findings.append(await _upstream(name, engine, environment))
+        findings.append(await examine_engine(name, engine, environment))
     return findings
 
 
@@ -148,7 +128,7 @@ def _catalogue(settings: Settings, environment: Mapping[str, str]) -> Finding:
         return Finding(
             "models",
             "warn",
-            f"sandbox: {len(served)} models, all answered by the small starter models",
+            f"sandbox: {len(served)} models, answered by the small local engines of this machine",
             "Set OPENAI_API_KEY and restart, or add an engine to minitoolai.toml.",
         )
     if not served:
@@ -172,10 +152,27 @@ def _pictures(settings: Settings, environment: Mapping[str, str]) -> Finding:
     return Finding("pictures", "ok", text)
 
 
+def _speech(settings: Settings, environment: Mapping[str, str]) -> Finding:
+    try:
+        every = engines_of(settings, environment)
+        engines = speaking_engines(models_of(settings, environment, every), every)
+    except ConfigInvalid:
+        return Finding("speech", "warn", "the settings are wrong, see above")
+    if not engines:
+        remedy = (
+            "pip install 'minitoolai[espeak]', where speech is wanted, or name an engine that speaks in a model's table."
+        )
+        return Finding("speech", "ok", "no speech model has an engine: nothing is spoken", remedy)
+    if not settings.jobs.workers:
+        remedy = "Run `minitoolai worker` on a machine that is to speak, or set [jobs] workers."
+        return Finding("speech", "warn", f"spoken by {', '.join(engines)}; long texts wait for other workers", remedy)
+    return Finding("speech", "ok", f"spoken by {', '.join(engines)}")
+
+
 async def _files(settings: Settings, environment: Mapping[str, str], data_dir: Path) -> Finding:
     url = settings.storage.url
     if url is None:
-        return Finding("files", "ok", f"pictures are kept in {data_dir / DEFAULT_FOLDER}")
+        return Finding("files", "ok", f"pictures and speech are kept in {data_dir / DEFAULT_FOLDER}")
     if _is_to_be_made(url):
         return Finding("files", "ok", f"{url} is not there yet; the server makes it")
     try:
@@ -185,50 +182,10 @@ async def _files(settings: Settings, environment: Mapping[str, str], data_dir: P
     except StorageUnavailable:
         why = f"the store {url} does not answer, or refuses the key"
         return Finding("files", "fail", why, "Check [storage] url, the store's variables and the network.")
-    return Finding("files", "ok", f"pictures are kept in {url}")
+    return Finding("files", "ok", f"pictures and speech are kept in {url}")
 
 
 def _is_to_be_made(url: str) -> bool:
     """Whether a store is a folder that is not there: to open it would make it."""
     parts = urlsplit(url)
     return parts.scheme == "file" and not Path(unquote(parts.path)).is_dir()
-
-
-def _llama(name: str, engine: LlamaEngineSettings) -> Finding:
-    subject = f"engine {name}"
-    if find_spec("xllamacpp") is None:
-        return Finding(subject, "fail", "llama.cpp is not installed", "pip install 'minitoolai[llama]'")
-    if not Path(engine.model_path).is_file():
-        return Finding(subject, "fail", f"there is no file {engine.model_path}", "Correct model_path.")
-    if engine.mmproj_path is None:
-        return Finding(subject, "ok", f"llama.cpp, {engine.model_path}")
-    if not Path(engine.mmproj_path).is_file():
-        return Finding(subject, "fail", f"there is no file {engine.mmproj_path}", "Correct mmproj_path.")
-    return Finding(subject, "ok", f"llama.cpp, {engine.model_path}, with sight by {engine.mmproj_path}")
-
-
-def _onnx(name: str, engine: OnnxEngineSettings) -> Finding:
-    subject = f"engine {name}"
-    missing = next((module for module in ("onnxruntime", "tokenizers", "numpy") if find_spec(module) is None), None)
-    if missing is not None:
-        return Finding(subject, "fail", f"{missing} is not installed", "pip install 'minitoolai[onnx]'")
-    if not (Path(engine.model_path) / "model_index.json").is_file():
-        why = f"there is no model_index.json in {engine.model_path}"
-        return Finding(subject, "fail", why, "Correct model_path: the folder that an export to ONNX wrote.")
-    return Finding(subject, "ok", f"onnxruntime, {engine.model_path}")
-
-
-async def _upstream(name: str, engine: OpenAIEngineSettings, environment: Mapping[str, str]) -> Finding:
-    subject = f"engine {name}"
-    if engine.api_key_env and not environment.get(engine.api_key_env):
-        return Finding(subject, "fail", f"the variable {engine.api_key_env} is not set", "Export it with the key.")
-    headers = {"authorization": f"Bearer {environment[engine.api_key_env]}"} if engine.api_key_env else {}
-    url = engine.base_url.rstrip("/") + "/models"
-    try:
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url, headers=headers) as reply:
-            status = reply.status
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return Finding(subject, "fail", f"does not answer ({type(error).__name__})", "Check base_url and the network.")
-    if status in (401, 403):
-        return Finding(subject, "fail", "refuses the key", f"Check the key in {engine.api_key_env or 'api_key_env'}.")
-    return Finding(subject, "ok", f"answers at {engine.base_url}")

@@ -50,6 +50,9 @@ class Tally(Struct, array_like=True):
     shortfall_nusd: int = 0
     #: Engines called beyond each call's first.
     failovers: int = 0
+    #: Characters that were spoken, and milliseconds of sound that were written down.
+    characters: int = 0
+    audio_ms: int = 0
 
 
 class Figures(Struct):

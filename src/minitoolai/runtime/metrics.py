@@ -72,6 +72,8 @@ class Metrics:
             tally.cached_tokens += record.cached_tokens
             tally.completion_tokens += record.completion_tokens
             tally.reasoning_tokens += record.reasoning_tokens
+            tally.characters += record.characters
+            tally.audio_ms += record.audio_ms
             tally.cost_nusd += record.cost_nusd
             tally.shortfall_nusd += record.shortfall_nusd
         if record.attempts > 1:

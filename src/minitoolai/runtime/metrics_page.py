@@ -34,6 +34,8 @@ _COUNTERS: Sequence[tuple[str, str, tuple[str, ...], Callable[[Tally], float]]] 
         "shortfall_usd", "Usage above the hold, at the operator's cost, in USD.", _ENGINE,
         lambda tally: tally.shortfall_nusd / NUSD_PER_USD,
     ),
+    ("characters", "Characters that were spoken while their callers waited.", _ENGINE, lambda tally: tally.characters),
+    ("audio_seconds", "Sound that was written down, in seconds.", _ENGINE, lambda tally: tally.audio_ms / 1000),
     ("failovers", "Engines called beyond a call's first.", ("model",), lambda tally: tally.failovers),
 )  # fmt: skip
 _TOKENS: Mapping[str, Callable[[Tally], float]] = {
@@ -81,7 +83,7 @@ class MetricsPage:
             depths = await self._depths()
         except DatabaseUnavailable:
             return []
-        jobs = GaugeMetricFamily("minitoolai_jobs", "Jobs that wait or are drawn.", labels=("engine", "state"))
+        jobs = GaugeMetricFamily("minitoolai_jobs", "Jobs that wait or are done.", labels=("engine", "state"))
         for labels, count in sorted(depths.items()):
             jobs.add_metric(labels, count)
         return [jobs]
@@ -181,7 +183,7 @@ def _server(state: Mapping[str, Any]) -> Iterator[Metric]:
             ready.add_metric((name,), engine["state"] == "ready")
     yield ready
     working = [worker for worker in state["workers"].values() if worker["state"] == "ready"]
-    yield GaugeMetricFamily("minitoolai_picture_workers", "Workers of this server that draw.", value=len(working))
+    yield GaugeMetricFamily("minitoolai_picture_workers", "Workers of this server.", value=len(working))
     info = GaugeMetricFamily("minitoolai_build_info", "The program.", labels=("version",))
     info.add_metric((__version__,), 1)
     yield info

@@ -1,4 +1,4 @@
-"""What a gateway has of pictures, built for `wiring`: jobs, links, and the routes over them."""
+"""What a gateway has of pictures and jobs, built for `wiring`: the jobs, links to what they made, the routes over them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minitoolai.api.account import Accounts
+from minitoolai.api.file_links import FileLinks
 from minitoolai.api.files import add_files
 from minitoolai.api.images import Pictures, add_images
-from minitoolai.api.picture_links import PictureLinks
+from minitoolai.api.job_routes import add_job_routes
 from minitoolai.api.texttoimage import add_texttoimage
 from minitoolai.api.webhooks import add_webhooks
 from minitoolai.core.catalog import Catalog
@@ -22,9 +23,11 @@ from minitoolai.services.access import Access
 from minitoolai.services.calls import OpenCalls
 from minitoolai.services.drawing import Drawing
 from minitoolai.services.job_keeping import forget_jobs, sweep_jobs
+from minitoolai.services.job_ports import Blobs
+from minitoolai.services.jobs import JobDesk
 from minitoolai.services.metering import new_call_id
 from minitoolai.services.picture_jobs import PictureJobs
-from minitoolai.services.picture_ports import Blobs
+from minitoolai.services.speech_jobs import SpeechJobs
 from minitoolai.storage.blobs import open_blobs
 from minitoolai.storage.database import Database
 from minitoolai.storage.job_news import PgJobNews
@@ -43,10 +46,13 @@ class PictureRoom:
     stored: PgJobs
     #: To be listened to in the background.
     news: PgJobNews
+    desk: JobDesk
     jobs: PictureJobs
+    #: Of long texts.
+    speech: SpeechJobs
     drawing: Drawing
     blobs: Blobs
-    links: PictureLinks
+    links: FileLinks
     files_key: bytes
     webhooks_key: bytes
     queue: PgJobQueue
@@ -55,8 +61,9 @@ class PictureRoom:
     def add_routes(self, routes: Routes, access: Access, accounts: Accounts, *, max_body_bytes: int) -> None:
         """Add the routes of pictures, jobs and files."""
         shown = Pictures(self.stored, self.blobs, self.links)
-        add_texttoimage(routes, access, self.jobs, self.links, max_body_bytes=max_body_bytes)
+        add_texttoimage(routes, access, self.jobs, max_body_bytes=max_body_bytes)
         add_images(routes, access, self.jobs, self.drawing, shown, accounts, max_body_bytes=max_body_bytes)
+        add_job_routes(routes, access, self.desk, self.links)
         add_files(routes, self.blobs, self.stored, self.files_key)
         add_webhooks(routes, access, self.webhooks_key)
 
@@ -82,22 +89,20 @@ def picture_room(boot: GatewayBoot, database: Database, catalog: Catalog, calls:
         tokens_per_minute=server.tokens_per_minute,
     )
     news = PgJobNews(database)
-    jobs = PictureJobs(
-        catalog,
-        stored,
-        news,
-        PgReplays(database, replay_seal),
-        signature_key=bytes.fromhex(boot.signature_key),
-        chance=random.SystemRandom(),
-    )
+    chance = random.SystemRandom()
+    signature_key = bytes.fromhex(boot.signature_key)
+    desk = JobDesk(stored, news, PgReplays(database, replay_seal), signature_key=signature_key, chance=chance)
+    jobs = PictureJobs(catalog, desk, chance=chance)
     files_key = bytes.fromhex(boot.files_key)
     return PictureRoom(
         stored=stored,
         news=news,
+        desk=desk,
         jobs=jobs,
+        speech=SpeechJobs(catalog, desk),
         drawing=Drawing(jobs, calls),
         blobs=open_blobs(boot.settings.storage.url, Path(boot.data_dir), boot.environment),
-        links=PictureLinks(files_key, server.public_url),
+        links=FileLinks(files_key, server.public_url),
         files_key=files_key,
         webhooks_key=bytes.fromhex(boot.webhooks_key),
         queue=PgJobQueue(database, new_call_id(), Seal(bytes.fromhex(boot.jobs_key))),

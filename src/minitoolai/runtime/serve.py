@@ -12,21 +12,23 @@ from pathlib import Path
 
 import msgspec
 
+from minitoolai.core.catalog import TranscriptionModel
 from minitoolai.core.inner_errors import ConfigInvalid, OperatorError
 from minitoolai.runtime.boot import GatewayBoot
 from minitoolai.runtime.catalogue import engines_of, models_of, sandbox_is_on
 from minitoolai.runtime.child import ChildFailed, Stopping
-from minitoolai.runtime.children import EngineStates, gateway_spec, llama_spec, pictures_spec
+from minitoolai.runtime.children import EngineStates, gateway_spec, llama_spec, pictures_spec, sounds_spec
 from minitoolai.runtime.first_start import FirstStart, first_start
-from minitoolai.runtime.picture_children import Drawing, drawing_engines, worker_boot
 from minitoolai.runtime.postgres import EmbeddedPostgres
 from minitoolai.runtime.run_folder import run_folder
 from minitoolai.runtime.secret import check_secret
 from minitoolai.runtime.settings import EngineSettings, LlamaEngineSettings, Settings
+from minitoolai.runtime.speech_children import start_speech
 from minitoolai.runtime.supervisor import Supervisor
 from minitoolai.runtime.traces import check_traces
 from minitoolai.runtime.variables import gateway_variables
 from minitoolai.runtime.vision import pictures_are_inlined
+from minitoolai.runtime.worker_children import Workers, job_engines, worker_boot
 from minitoolai.storage.blobs import open_blobs
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import migrate
@@ -94,24 +96,27 @@ async def _bring_up(
     """Start engines, gateways and workers on a migrated database; returns when calls are answered."""
     settings = options.settings
     engines = engines_of(settings, options.environment)
-    models = models_of(settings, options.environment)
-    drawers = drawing_engines(models, engines)
+    models = models_of(settings, options.environment, engines)
+    doing_jobs = job_engines(models, engines)
     states = EngineStates(folder / "engines.json")
-    drawing = Drawing(drawers, settings.jobs.workers, states, folder)
+    workers = Workers(doing_jobs, settings.jobs.workers, states, folder)
     for_workers = worker_boot(
-        settings, drawers, options.environment, database_url=url, secret=secret, data_dir=options.data_dir,
+        settings, doing_jobs, options.environment, database_url=url, secret=secret, data_dir=options.data_dir,
         json_log=options.json_log,
     )  # fmt: skip
     sockets = await _start_engines(supervisor, engines, states, folder)
-    pictures = folder / "pictures.sock"
+    pictures, sounds = folder / "pictures.sock", folder / "sounds.sock"
     if pictures_are_inlined(models, engines):
         await supervisor.start(pictures_spec(pictures))
-    await drawing.start_children(supervisor)
+    if any(isinstance(model, TranscriptionModel) and model.engine for model in models):
+        await supervisor.start(sounds_spec(sounds))
+    await workers.start_children(supervisor)
     boot = GatewayBoot(
         settings=settings,
         engines=engines,
         sockets=sockets,
         pictures_socket=str(pictures),
+        sounds_socket=str(sounds),
         environment=gateway_variables(settings, engines, options.environment),
         database_url=url,
         replay_key=derive_key(secret, "replays").hex(),
@@ -122,11 +127,11 @@ async def _bring_up(
         data_dir=str(options.data_dir.absolute()),
         listen_fd=listener.fileno(),
         state_file=str(states.file),
-        workers_file=str(drawing.workers.file),
+        workers_file=str(workers.states.file),
         json_log=options.json_log,
     )
     # Before the gateways, so that they stop after them: calls that wait for pictures get what is being drawn.
-    await drawing.start_workers(supervisor, for_workers)
+    await workers.start_workers(supervisor, for_workers, sockets)
     for number in range(settings.server.workers):
         own = msgspec.structs.replace(boot, metrics_file=str(folder / f"gateway-{number}.metrics"))
         await supervisor.start(gateway_spec(number, own, settings.server.drain_timeout_s))
@@ -159,7 +164,7 @@ async def _start_engines(
             path = folder / f"{len(sockets)}.sock"
             sockets[name] = str(path)
             await supervisor.start(llama_spec(name, engine, path, states))
-    return sockets
+    return {**sockets, **await start_speech(supervisor, engines, states, folder)}
 
 
 def bind(host: str, port: int) -> socket.socket:

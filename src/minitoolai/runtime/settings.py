@@ -7,9 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from minitoolai.core.speech import MAX_LANGUAGE_CHARACTERS
+from minitoolai.runtime.model_settings import Count, ModelSettings
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Count = Annotated[int, Meta(ge=1)]
+#: The engine that is there without settings, where espeak-ng is installed; models may name it.
+ESPEAK = "espeak"
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +114,8 @@ class OpenAIEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_
     breaker_failures: Annotated[int, Meta(ge=0, le=1000)] = 5
     #: Pictures that one worker has it draw side by side.
     parallel_images: Annotated[int, Meta(ge=1, le=256)] = 8
+    #: Long texts that one worker has it speak side by side.
+    parallel_speech: Annotated[int, Meta(ge=1, le=256)] = 4
 
 
 class LlamaEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="llama"):
@@ -148,67 +154,48 @@ class OnnxEngineSettings(Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     total_s: Seconds = 1800.0
 
 
+class _SpeakingChild(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all engines have that speak in a process of ours."""
+
+    #: BCP 47 tag of the language that is spoken where neither the call nor its voice nor its text tells one.
+    language: Annotated[str, Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=MAX_LANGUAGE_CHARACTERS)] = "en"
+    #: Long texts that one worker has it speak side by side.
+    parallel_jobs: Annotated[int, Meta(ge=1, le=64)] = 2
+    #: Seconds for a whole call or long text.
+    total_s: Seconds = 7200.0
+
+
+class EspeakEngineSettings(_SpeakingChild, frozen=True, tag_field="kind", tag="espeak"):
+    """`[engines.NAME]` with `kind = "espeak"`: espeak-ng, in a process of its own."""
+
+    #: Sentences spoken side by side; absent: as many as there are cores.
+    parallel: Annotated[int, Meta(ge=1, le=16)] | None = None
+
+
+class PiperEngineSettings(_SpeakingChild, frozen=True, tag_field="kind", tag="piper"):
+    """`[engines.NAME]` with `kind = "piper"`: Piper's voices, run by onnxruntime in a process of their own."""
+
+    #: A voice, as "pl_PL-gosia-medium.onnx" with its ".onnx.json" beside it, or a folder of voices.
+    model_path: str
+    #: Voices that are kept in memory; others are loaded when they are asked for.
+    loaded: Annotated[int, Meta(ge=1, le=256)] = 4
+    #: Threads for arithmetic; absent: as many as there are cores.
+    threads: Count | None = None
+
+
+class KokoroEngineSettings(_SpeakingChild, frozen=True, tag_field="kind", tag="kokoro"):
+    """`[engines.NAME]` with `kind = "kokoro"`: Kokoro's model, run by onnxruntime in a process of its own."""
+
+    #: The folder with its ".onnx" file and its "voices….bin".
+    model_path: str
+    #: Threads for arithmetic; absent: as many as there are cores.
+    threads: Count | None = None
+
+
+#: The settings of an engine that speaks in a process of ours.
+SpeechEngineSettings = EspeakEngineSettings | PiperEngineSettings | KokoroEngineSettings
 #: The settings of any engine.
-EngineSettings = OpenAIEngineSettings | LlamaEngineSettings | OnnxEngineSettings
-
-
-class ModelRoute(Struct, frozen=True, forbid_unknown_fields=True):
-    """One of `engines` with more than its name."""
-
-    #: Name of the engine.
-    name: str
-    #: The model's name there; absent: the same.
-    upstream: str | None = None
-    #: How often it is tried first, relative to the others; 0: it only stands in.
-    weight: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
-
-
-class TierSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[models."NAME".service_tiers.TIER]`: what the provider's tier costs, in USD per million tokens, as text."""
-
-    input_usd_per_1m: str
-    output_usd_per_1m: str
-    cached_input_usd_per_1m: str | None = None
-
-
-class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[models."NAME"]`: a new model, or what differs from the built-in catalogue."""
-
-    #: What it does; absent: as in the catalogue, else `chat`.
-    kind: Literal["chat", "embedding", "image"] | None = None
-    #: Name of the engine that serves it.
-    engine: str | None = None
-    #: In place of `engine`: several, by name or as `{name, upstream, weight}`. With a weight on any the first is drawn by
-    #: weight; the next is tried while no byte has reached the caller.
-    engines: tuple[str | ModelRoute, ...] = ()
-    #: Its name at the engine; absent: the same.
-    upstream: str | None = None
-    aliases: tuple[str, ...] = ()
-    #: What a picture of an image model costs, in USD, as text: "0.0015".
-    usd_per_image: str | None = None
-    #: Pixels of a square picture's side that an image model of an `onnx` engine draws best: pictures are made near it in
-    #: their own aspect ratio and enlarged; absent: they are made as large as they are asked.
-    native_size: Annotated[int, Meta(ge=64, le=2048)] | None = None
-    #: Sizes that an image model draws, as "1024x1024"; absent: any.
-    sizes: tuple[Annotated[str, Meta(pattern=r"^[1-9]\d{1,3}x[1-9]\d{1,3}$")], ...] = ()
-    #: Prices in USD per million tokens, as text: "0.15".
-    input_usd_per_1m: str | None = None
-    output_usd_per_1m: str | None = None
-    #: For prompt tokens that the provider had cached; absent: as others.
-    cached_input_usd_per_1m: str | None = None
-    #: Prices of the provider's service tiers; a call may ask for those named here.
-    service_tiers: dict[str, TierSettings] = field(default_factory=dict)
-    #: What a call with `web_search_options` costs beside its tokens, in USD, as text; absent: it is refused.
-    web_search_usd_per_call: str | None = None
-    #: Tokens of prompt and answer together, or of one text that it embeds; tokens of an answer at most.
-    context_tokens: Count | None = None
-    max_completion_tokens: Count | None = None
-    #: Whether it sees pictures; absent: as in the catalogue, else no.
-    vision: bool | None = None
-    #: Numbers of a vector of an embedding model; absent: as in the catalogue, else whatever the engine gives.
-    dimensions: Count | None = None
-    #: Tokens that one picture is at most; absent: by OpenAI's rule of a model of the catalogue, else 1445.
-    image_tokens: Count | None = None
+EngineSettings = OpenAIEngineSettings | LlamaEngineSettings | OnnxEngineSettings | SpeechEngineSettings
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -216,6 +203,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     #: Whether the local starter engines serve the seed's models: `auto` while nothing else is configured.
     sandbox: Literal["auto", "on", "off"] = "auto"
+    #: Whether espeak-ng speaks without an engine of its kind in the settings: `auto` where it is installed.
+    espeak: Literal["auto", "off"] = "auto"
     server: ServerSettings = field(default_factory=ServerSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.images import fixed_rule
 from minitoolai.core.inner_errors import ConfigInvalid
-from minitoolai.runtime.settings import EngineSettings, LlamaEngineSettings, ModelSettings, OpenAIEngineSettings
+from minitoolai.runtime.model_settings import ModelSettings
+from minitoolai.runtime.settings import EngineSettings, LlamaEngineSettings, OpenAIEngineSettings
 
 #: The most that a picture is with OpenAI's GPT-4o: eight tiles.
 DEFAULT_IMAGE_TOKENS = 1445

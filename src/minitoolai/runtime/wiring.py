@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import socket
 from dataclasses import dataclass
 from typing import Any
 
 from minitoolai.api.account import add_account
-from minitoolai.api.chat import add_chat
-from minitoolai.api.embeddings import add_embeddings, embeddings_quoter
 from minitoolai.api.images import pictures_quoter
 from minitoolai.api.ledger import add_ledger
-from minitoolai.api.messages.routes import add_messages
 from minitoolai.api.models import add_models
 from minitoolai.api.openapi.document import add_openapi
 from minitoolai.api.prices import add_prices
-from minitoolai.api.quotes import Quoter, add_quotes, chat_quoter
-from minitoolai.api.responses.routes import add_responses
+from minitoolai.api.quotes import add_quotes
 from minitoolai.api.usage import add_usage
-from minitoolai.core.catalog import Catalog, ChatModel, EmbeddingModel, Model, PictureModel
+from minitoolai.core.catalog import Catalog, PictureModel
 from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.edge.addresses import parse_networks
 from minitoolai.edge.application import Application, Routes
@@ -36,16 +31,17 @@ from minitoolai.runtime.catalogue import models_of
 from minitoolai.runtime.engines import Engines, build_engines
 from minitoolai.runtime.metrics_page import MetricsPage
 from minitoolai.runtime.observation import Observation
+from minitoolai.runtime.paid_parts import PaidParts
 from minitoolai.runtime.picture_wiring import PictureRoom, picture_room
 from minitoolai.runtime.readiness import Readiness
+from minitoolai.runtime.speech_wiring import speech_room
+from minitoolai.runtime.text_wiring import text_room
+from minitoolai.runtime.transcription_wiring import transcription_room
 from minitoolai.services.access import Access
 from minitoolai.services.calls import OpenCalls
-from minitoolai.services.chat import Chat
-from minitoolai.services.embeddings import Embeddings
 from minitoolai.services.leases import keep_lease
 from minitoolai.services.metering import Metering, new_call_id
-from minitoolai.services.ports import ChatEngine, EmbeddingEngine
-from minitoolai.services.routing import Router, states_of
+from minitoolai.services.routing import states_of
 from minitoolai.storage.accounts import PgAccounts
 from minitoolai.storage.database import Database
 from minitoolai.storage.key_book import PgKeyBook
@@ -57,7 +53,7 @@ from minitoolai.storage.statement import PgStatement
 from minitoolai.storage.usage import PgUsage
 
 #: Where pages of any origin are answered: what stands for a key there is a signature.
-OPEN_PATHS = ("/api/texttoimage/jobs/", "/files/")
+OPEN_PATHS = ("/api/texttoimage/jobs/", "/api/texttospeech/jobs/", "/files/")
 #: Long reports wait for each other here, and never take the connections by which keys are found.
 REPORT_CONNECTIONS = 2
 
@@ -85,7 +81,7 @@ class Gateway:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.engines.close()
         await self.pictures.close()
-        settled, undone = await asyncio.gather(self.ledger.close(timeout_s), self.drawn.jobs.close(timeout_s))
+        settled, undone = await asyncio.gather(self.ledger.close(timeout_s), self.drawn.desk.close(timeout_s))
         for database in self.databases:
             await database.close()
         await self._observation.close()
@@ -110,39 +106,29 @@ async def build_gateway(boot: GatewayBoot, reach: Reach = PUBLIC) -> Gateway:
         requests_per_minute=server.requests_per_minute,
         tokens_per_minute=server.tokens_per_minute,
     )
-    calls = OpenCalls()
-    keys = PgKeys(database)
-    access = Access(keys)
-    catalog = Catalog(models_of(boot.settings, boot.environment))
-    engines = build_engines(boot)
-    chance = random.SystemRandom()
-    chat_router: Router[ChatModel, ChatEngine] = Router(engines.chat, engines.failures, chance)
-    embedding_router: Router[EmbeddingModel, EmbeddingEngine] = Router(engines.embedding, engines.failures, chance)
+    calls, metering, keys = OpenCalls(), Metering(ledger), PgKeys(database)
+    catalog = Catalog(models_of(boot.settings, boot.environment, boot.engines))
+    parts = PaidParts(Access(keys), catalog, build_engines(boot), metering, calls, PgReplays(database, seal))
     pictures = InlinedPictures(Fetcher(reach), boot.pictures_socket)
-    metering = Metering(ledger)
-    observation = Observation(boot, ledger, metering, calls, lambda: states_of(chat_router, embedding_router))
-    replays = PgReplays(database, seal)
-    chat = Chat(catalog, chat_router, metering, calls, pictures, replays)
-    embeddings = Embeddings(catalog, embedding_router, metering, calls, replays)
+    texts = text_room(parts, pictures)
     drawn = picture_room(boot, database, catalog, calls)
+    spoken = speech_room(parts, drawn.blobs, seal)
+    written = transcription_room(parts, boot.sounds_socket)
+    routers = (texts.chat_router, texts.embedding_router, spoken.router, written.router)
+    observation = Observation(boot, ledger, metering, calls, lambda: states_of(*routers))
 
-    routes = Routes()
+    routes, access, most = Routes(), parts.access, server.max_body_bytes
     proxies = parse_networks(server.trusted_proxies, "server.trusted_proxies")
     application = Application(routes, observation.observers, trusted_proxies=proxies)
-    add_chat(routes, access, chat, max_body_bytes=boot.settings.server.max_body_bytes)
-    add_messages(routes, access, chat, max_body_bytes=boot.settings.server.max_body_bytes)
-    add_responses(routes, access, chat, max_body_bytes=boot.settings.server.max_body_bytes)
-    add_embeddings(routes, access, embeddings, max_body_bytes=boot.settings.server.max_body_bytes)
+    texts.add_routes(routes, access, max_body_bytes=most)
     add_models(routes, access, catalog)
-    drawn.add_routes(routes, access, PgAccounts(database), max_body_bytes=server.max_body_bytes)
+    drawn.add_routes(routes, access, PgAccounts(database), max_body_bytes=most)
+    spoken.add_routes(routes, access, drawn.speech, max_body_bytes=most)
+    written.add_routes(routes, access)
     add_account(routes, access, PgAccounts(database), PgKeyBook(database))
     add_prices(routes, catalog)
-    quoters: dict[type[Model], Quoter] = {
-        ChatModel: chat_quoter(chat),
-        EmbeddingModel: embeddings_quoter(embeddings),
-        PictureModel: pictures_quoter(drawn.jobs),
-    }
-    add_quotes(routes, access, catalog, quoters, max_body_bytes=boot.settings.server.max_body_bytes)
+    quoters = {**texts.quoters(), PictureModel: pictures_quoter(drawn.jobs), **spoken.quoters(), **written.quoters()}
+    add_quotes(routes, access, catalog, quoters, max_body_bytes=most)
     add_usage(routes, access, PgUsage(reports))
     add_ledger(routes, access, PgStatement(reports))
     readiness = Readiness(database, boot)
@@ -157,7 +143,9 @@ async def build_gateway(boot: GatewayBoot, reach: Reach = PUBLIC) -> Gateway:
         asyncio.create_task(keys.listen(access.forget), name="changed keys"),
         asyncio.create_task(calls.watch(CallerLeft), name="open calls"),
         *drawn.watch(),
+        spoken.watch(),
         observation.watch(),
     ]
     asgi = Cors(application, server.cors_origins, open_paths=OPEN_PATHS)
-    return Gateway(application, asgi, calls, ledger, engines, pictures, drawn, (database, reports), observation, background)
+    databases = (database, reports)
+    return Gateway(application, asgi, calls, ledger, parts.engines, pictures, drawn, databases, observation, background)

@@ -11,12 +11,13 @@ from minitoolai.core.inner_errors import OperatorError
 from minitoolai.runtime.catalogue import engines_of, models_of
 from minitoolai.runtime.child import Stopping
 from minitoolai.runtime.children import EngineStates
-from minitoolai.runtime.picture_children import Drawing, drawing_engines, worker_boot
 from minitoolai.runtime.postgres import running_url
 from minitoolai.runtime.run_folder import run_folder
 from minitoolai.runtime.secret import known_secret
 from minitoolai.runtime.settings import Settings
+from minitoolai.runtime.speech_children import start_speech
 from minitoolai.runtime.supervisor import Supervisor
+from minitoolai.runtime.worker_children import Workers, job_engines, worker_boot
 from minitoolai.storage.blobs import DEFAULT_FOLDER, open_blobs
 from minitoolai.storage.database import Database
 from minitoolai.storage.migrate import migrate
@@ -33,9 +34,9 @@ class WorkOptions:
     json_log: bool = False
 
 
-class NothingToDraw(OperatorError):
-    """No picture model of these settings has an engine: give one an engine of kind onnx or openai in the settings file, or
-    point --config to the file that does."""
+class NothingToDo(OperatorError):
+    """No picture or speech model of these settings has an engine: give one an engine that draws or speaks in the settings
+    file, or point --config to the file that does."""
 
 
 class NoServer(OperatorError):
@@ -44,13 +45,13 @@ class NoServer(OperatorError):
 
 
 async def work(options: WorkOptions) -> None:
-    """Draw until told to stop, and leave nothing behind. Raises `OperatorError`, `DatabaseStartFailed`,
+    """Do jobs until told to stop, and leave nothing behind. Raises `OperatorError`, `DatabaseStartFailed`,
     `DatabaseUnavailable`."""
     settings = options.settings
-    models = models_of(settings, options.environment)
-    engines = drawing_engines(models, engines_of(settings, options.environment))
+    everything = engines_of(settings, options.environment)
+    engines = job_engines(models_of(settings, options.environment, everything), everything)
     if not engines:
-        raise NothingToDraw()
+        raise NothingToDo()
     url = settings.database.url or running_url(options.data_dir)
     if url is None:
         raise NoServer(folder=str(options.data_dir))
@@ -63,9 +64,11 @@ async def work(options: WorkOptions) -> None:
     )  # fmt: skip
     with contextlib.suppress(Stopping), run_folder(options.data_dir) as folder:
         async with Supervisor() as supervisor:
-            drawing = Drawing(engines, 1, EngineStates(folder / "engines.json"), folder)
-            await drawing.start_children(supervisor)
-            await drawing.start_workers(supervisor, boot)
+            states = EngineStates(folder / "engines.json")
+            workers = Workers(engines, 1, states, folder)
+            await workers.start_children(supervisor)
+            sockets = await start_speech(supervisor, engines, states, folder)
+            await workers.start_workers(supervisor, boot, sockets)
             _announce(options, engines)
             await supervisor.run_until_stopped()
 
@@ -81,5 +84,5 @@ async def _secret(options: WorkOptions, url: str) -> bytes:
 
 def _announce(options: WorkOptions, engines: Mapping[str, object]) -> None:
     place = options.settings.storage.url or options.data_dir / DEFAULT_FOLDER
-    text = f"MiniToolAI draws with {', '.join(engines)} and keeps pictures in {place}"
+    text = f"MiniToolAI works with {', '.join(engines)} and keeps files in {place}"
     print(text, flush=True)  # noqa: T201 - the command's own output

@@ -16,12 +16,12 @@ import msgspec
 from minitoolai.core.catalog import ChatModel
 from minitoolai.core.chat_assembly import assemble
 from minitoolai.core.chat_stream import delta_texts, usage_chunk
-from minitoolai.core.errors import ApiError, MiniToolError, ServerError, UpstreamError
+from minitoolai.core.errors import ApiError, UpstreamError
 from minitoolai.core.inference import ChatRequest, Usage, parse_usage, usage_object
 from minitoolai.core.inner_errors import CallerLeft
 from minitoolai.core.ledger import CallOutcome, Rates, Settled, Settlement
 from minitoolai.core.money import NUSD_PER_USD
-from minitoolai.core.sse import DONE, event
+from minitoolai.core.sse import DONE
 from minitoolai.services.bounds import Bounds
 from minitoolai.services.calls import KeepAlive, OpenCalls
 from minitoolai.services.chat_attempts import ChatAttempts
@@ -73,9 +73,6 @@ class ChatCall(EngineCall[ChatModel, ChatEngine]):
         self._request = bounds.request
         self._books = Reckoning(hold.id, bounds, attempts)
         super().__init__(bounds.model, attempts, hold, calls, self._books.produced_nusd)
-
-    def __enter__(self) -> None:
-        self._calls.add(self._open)
 
     def __exit__(self, *_: object) -> None:
         self._attempts.close()
@@ -173,15 +170,6 @@ class ChatCall(EngineCall[ChatModel, ChatEngine]):
         future = self._hold.settle(self._books.settlement(usage, CallOutcome.COMPLETED, kept))
         self._open.paid = True
         return await settled_soon(future)
-
-    async def _fail(self, sink: StreamingSink, error: MiniToolError) -> None:
-        """End a stream with an error event, or raise `error` while there is none; the call is settled first."""
-        await self._end()
-        if not sink.started:
-            raise error
-        shown = error if isinstance(error, ApiError) else ServerError()
-        self._hold.facts.error = shown.code
-        await sink.write(event(shown.shown()))
 
     async def _whole(self) -> dict[str, Any]:
         return self._parse_whole(await self._read_whole(self._books.received.parts, MAX_REPLY_BYTES))

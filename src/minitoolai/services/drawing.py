@@ -23,9 +23,10 @@ from minitoolai.core.ledger import Rates
 from minitoolai.core.picture_errors import JobNotFound, PictureFailed
 from minitoolai.core.records import CallFacts
 from minitoolai.services.calls import OpenCall, OpenCalls
+from minitoolai.services.jobs import Made
 from minitoolai.services.metering import SETTLE_WAIT_S, new_call_id
 from minitoolai.services.picture_call import PictureCall, refused_together
-from minitoolai.services.picture_jobs import Made, PictureJobs
+from minitoolai.services.picture_jobs import PictureJobs
 
 #: A call waits so long for its pictures, in seconds: half of what OpenAI's SDKs wait by themselves.
 DEADLINE_S = 300.0
@@ -139,7 +140,7 @@ class Drawing:
         for made in waiting.made:
             while made.job_id not in waiting.ended:
                 try:
-                    job = await self._jobs.look(made.job_id, LOOK_S)
+                    job = await self._jobs.desk.look(made.job_id, LOOK_S)
                 except DatabaseUnavailable:
                     await asyncio.sleep(AWAY_PAUSE_S)  # the job may be drawn all the same
                     continue
@@ -148,7 +149,7 @@ class Drawing:
 
     def _undo(self, waiting: _Waiting) -> list[asyncio.Task[None]]:
         """Have what has not ended cancelled."""
-        return [self._jobs.undo(job, own) for job, own in waiting.own.items() if job not in waiting.ended]
+        return [self._jobs.desk.undo(job, own) for job, own in waiting.own.items() if job not in waiting.ended]
 
     async def _look_back(self, waiting: _Waiting, undone: Sequence[asyncio.Task[None]]) -> None:
         """See what was drawn before it could be cancelled: what is charged is given."""
@@ -157,7 +158,7 @@ class Drawing:
         for made in waiting.made:
             if made.job_id not in waiting.ended:
                 with contextlib.suppress(DatabaseUnavailable, JobNotFound):
-                    waiting.ended[made.job_id] = await self._jobs.look(made.job_id)
+                    waiting.ended[made.job_id] = await self._jobs.desk.look(made.job_id)
 
 
 def _failure(call: PictureCall, waiting: _Waiting) -> PictureFailed:

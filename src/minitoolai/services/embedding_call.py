@@ -69,24 +69,11 @@ class EmbeddingAttempts(Attempts[EmbeddingModel, EmbeddingEngine]):
 
 
 class EmbeddingCall(EngineCall[EmbeddingModel, EmbeddingEngine]):
-    """A call between its hold and its settlement. Leaving its `with` block settles it in every case."""
+    """A call between its hold and its settlement."""
 
     def __init__(self, bounds: EmbeddingBounds, attempts: EmbeddingAttempts, hold: Hold, calls: OpenCalls) -> None:
         super().__init__(bounds.model, attempts, hold, calls, lambda: 0)
         self._bounds = bounds
-
-    def __enter__(self) -> None:
-        self._calls.add(self._open)
-
-    def __exit__(self, *_: object) -> None:
-        self._attempts.end()
-        try:
-            if not self._hold.settled:
-                self._hold.settle(self._broken_off())
-        finally:
-            self._attempts.tell(self._hold.facts)
-            self._calls.remove(self._open)
-            self._open.let_go()
 
     async def run(self) -> EmbeddingsReply:
         """Run the call and return its reply. Raises `ApiError`, `CallerLeft`."""

@@ -10,20 +10,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from minitoolai.core.errors import ApiError, MiniToolError, UpstreamError, UpstreamTimeout
+from minitoolai.core.errors import ApiError, MiniToolError, ServerError, UpstreamError, UpstreamTimeout
 from minitoolai.core.ledger import Settlement
-from minitoolai.core.sse import SseError
+from minitoolai.core.sse import SseError, event
 from minitoolai.services.attempts import Attempts
 from minitoolai.services.calls import OpenCall, OpenCalls
 from minitoolai.services.metering import Hold, settled_soon
-from minitoolai.services.ports import EngineReply
+from minitoolai.services.ports import EngineReply, ReplySink
 from minitoolai.services.routing import AnyEngine, AnyModel
 
 Result = TypeVar("Result")
 
 
 class EngineCall(ABC, Generic[AnyModel, AnyEngine]):
-    """A call between its hold and its settlement."""
+    """A call between its hold and its settlement. Leaving its `with` block settles it in every case."""
 
     def __init__(
         self,
@@ -45,6 +45,19 @@ class EngineCall(ABC, Generic[AnyModel, AnyEngine]):
         #: Loop time by which the call must have ended, whichever engine answers it.
         self._until = self._open.deadline = self._began + attempts.engine.total_s
         self._open.expire = lambda: UpstreamTimeout(model=self._model.id)
+
+    def __enter__(self) -> None:
+        self._calls.add(self._open)
+
+    def __exit__(self, *_: object) -> None:
+        self._attempts.end()
+        try:
+            if not self._hold.settled:
+                self._hold.settle(self._broken_off())
+        finally:
+            self._attempts.tell(self._hold.facts)
+            self._calls.remove(self._open)
+            self._open.let_go()
 
     @abstractmethod
     def _broken_off(self) -> Settlement:
@@ -101,6 +114,15 @@ class EngineCall(ABC, Generic[AnyModel, AnyEngine]):
             await settled_soon(future)
         except asyncio.CancelledError:
             raise self._interrupted() from None
+
+    async def _fail(self, sink: ReplySink, error: MiniToolError) -> None:
+        """End a stream of events with one of an error, or raise `error` while there is none; the call is settled first."""
+        await self._end()
+        if not sink.started:
+            raise error
+        shown = error if isinstance(error, ApiError) else ServerError()
+        self._hold.facts.error = shown.code
+        await sink.write(event(shown.shown()))
 
     async def _open_reply(self) -> EngineReply:
         reply = await self._attempts.open()

@@ -12,8 +12,10 @@ from datetime import date, timedelta
 
 from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.picture_errors import StorageUnavailable
+from minitoolai.services.job_ports import Blobs, JobQueue
 from minitoolai.services.job_run import InHand, utc_today
-from minitoolai.services.picture_ports import Blobs, JobQueue
+from minitoolai.services.picture_maker import FOLDER as PICTURES
+from minitoolai.services.speech_maker import FOLDER as SPEECH
 
 #: How often what is done of jobs is told, and the longest time between two renewals: a lease of 15 s survives two that fail.
 TELL_S = 1.0
@@ -29,8 +31,8 @@ FORGET_MORE_S = 1.0
 BATCH = 200
 #: How often files that no job knows of are looked for: listing costs money in some stores.
 LEFT_OVER_S = 3600.0
-#: Where pictures are kept, by day.
-PICTURES = "pictures"
+#: Where jobs keep what they made, by day.
+FOLDERS = (PICTURES, SPEECH)
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +85,8 @@ async def sweep_jobs(queue: JobQueue, max_wait_s: float) -> None:
 
 
 async def forget_jobs(queue: JobQueue, blobs: Blobs, retention_s: float, today: Callable[[], date] = utc_today) -> None:
-    """Delete jobs and pictures that ended longer ago than `retention_s`, files first: none is left that no job knows of.
-    And files that no job ever knew of, by their day. `today`: in UTC."""
+    """Delete jobs that ended longer ago than `retention_s`, and what they made, files first: none is left that no job
+    knows of. And files that no job ever knew of, by their day. `today`: in UTC."""
     loop = asyncio.get_running_loop()
     look_at = loop.time()
     more = False
@@ -94,12 +96,12 @@ async def forget_jobs(queue: JobQueue, blobs: Blobs, retention_s: float, today: 
             more = await _forget(queue, blobs, retention_s)
             if loop.time() >= look_at:
                 day = today() - timedelta(seconds=retention_s) - timedelta(days=1)
-                left_over = await _delete_left_over(queue, blobs, day)
+                left_over = any([await _delete_left_over(queue, blobs, folder, day) for folder in FOLDERS])
                 more = more or left_over
                 look_at = loop.time() + (0 if left_over else LEFT_OVER_S)
         except (DatabaseUnavailable, StorageUnavailable):
             more = False
-        except Exception:  # the loop's boundary: pictures would be kept for ever
+        except Exception:  # the loop's boundary: files would be kept for ever
             log.exception("forgetting jobs failed")
             more = False
 
@@ -115,12 +117,12 @@ async def _forget(queue: JobQueue, blobs: Blobs, retention_s: float) -> bool:
     return len(outlived) == BATCH
 
 
-async def _delete_left_over(queue: JobQueue, blobs: Blobs, before: date) -> bool:
-    """Delete files of days before `before` that no job knows of, one batch; whether there may be more.
+async def _delete_left_over(queue: JobQueue, blobs: Blobs, folder: str, before: date) -> bool:
+    """Delete files in a folder, of days before `before`, that no job knows of, one batch; whether there may be more.
 
-    Days are told by clocks, which may be wrong: a picture that a job has stays.
+    Days are told by clocks, which may be wrong: a file that a job has stays.
     """
-    names = await blobs.list_before(PICTURES, before.isoformat(), BATCH)
+    names = await blobs.list_before(folder, before.isoformat(), BATCH)
     known = await queue.known(names) if names else set()
     left_over = [name for name in names if name not in known]
     if not left_over:

@@ -1,4 +1,4 @@
-"""Lanes: the jobs of one engine each, as one worker takes them, and when they may be taken.
+"""Lanes: the jobs of one kind at one engine each, as one worker takes them, and when they may be taken.
 
 A claim is an attempt. While an engine loads, is away or is left alone by its breaker, its jobs stay in the queue, unless
 each of their models has another engine here that takes work.
@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from minitoolai.core.catalog import Model, PictureModel
+from minitoolai.core.catalog import Model
+from minitoolai.core.jobs import JobKind
 from minitoolai.services.breaker import State
-from minitoolai.services.picture_ports import PictureEngine
+from minitoolai.services.job_ports import JobEngine
 from minitoolai.services.routing import Router
 
 
 @dataclass(eq=False)
 class Lane:
-    """The jobs of one engine."""
+    """The jobs of one kind at one engine."""
 
     engine: str
-    #: Jobs drawn side by side.
+    kind: JobKind
+    #: Jobs done side by side.
     parallel: int
     #: Returns how many jobs may be taken now, beside those that run, as far as the engines are concerned.
     room: Callable[[], Awaitable[int]]
@@ -37,20 +40,23 @@ class Lane:
 
 
 class Lanes:
-    """Makes the lanes of one worker."""
+    """Makes the lanes of one worker for one kind of jobs."""
 
     def __init__(
         self,
-        router: Router[PictureModel, PictureEngine],
+        kind: JobKind,
+        router: Router[Any, Any],
         models: Iterable[Model],
         ready: Mapping[str, Callable[[], Awaitable[bool]]],
     ) -> None:
-        """`ready`: says of an engine whether it is there; of those that are not in it nobody asks."""
+        """`router` and `models`: of that kind. `ready`: says of an engine whether it is there; of those that are not in it
+        nobody asks."""
+        self._kind = kind
         self._router = router
-        self._models = [model for model in models if isinstance(model, PictureModel)]
+        self._models = list(models)
         self._ready = ready
 
-    def of(self, engine: PictureEngine) -> Lane:
+    def of(self, engine: JobEngine) -> Lane:
         """Return the lane of one engine."""
         models = [model for model in self._models if model.engine == engine.name]
 
@@ -62,10 +68,10 @@ class Lanes:
             # One tries whether it is well again.
             return 1 if there and state is State.HALF_OPEN and not lane.running else 0
 
-        lane = Lane(engine.name, engine.parallel, room)
+        lane = Lane(engine.name, self._kind, engine.parallel, room)
         return lane
 
-    async def _others_stand_in(self, models: Iterable[PictureModel]) -> bool:
+    async def _others_stand_in(self, models: Iterable[Model]) -> bool:
         """Whether each of `models` has another engine that takes work, and there is any model."""
         states = self._router.states()
         others = [[route.engine for route in model.others if route.engine in states] for model in models]

@@ -9,8 +9,7 @@ import msgspec
 
 from minitoolai.core.catalog import PictureModel
 from minitoolai.core.errors import InsufficientCredit, InvalidValue, KeyLimitReached, KeyRequestsLimited, MiniToolError
-from minitoolai.core.jobs import Created, NewJob
-from minitoolai.core.ledger import HoldRequest, Repeatable
+from minitoolai.core.ledger import Repeatable
 from minitoolai.core.money import format_usd, parse_usd
 from minitoolai.core.picture_errors import (
     PictureOverKeyLimit,
@@ -20,7 +19,6 @@ from minitoolai.core.picture_errors import (
     PictureUnpaid,
 )
 from minitoolai.core.pictures import MAX_SEED, MAX_SIDE, MIN_SIDE, PictureRequest
-from minitoolai.services.metering import refusal
 
 #: The ledger's refusals in the words of pictures, which have no shorter prompt that costs less.
 _IN_OUR_WORDS: Mapping[type[MiniToolError], type[MiniToolError]] = {
@@ -94,9 +92,7 @@ def refused_together(refusal: MiniToolError, count: int, held_nusd: int) -> Mini
     return words(count=count, needed=format_usd(count * needed), available=format_usd(available + held_nusd))
 
 
-def refused(new: NewJob, created: Created) -> MiniToolError:
+def in_our_words(refusal: MiniToolError) -> MiniToolError:
     """Return what the caller is told whom the ledger refused."""
-    asked = HoldRequest(new.call_id, new.account_id, new.key_id, new.price_nusd, new.price_nusd, new.model, new.engine)
-    told = refusal(asked, created.answer)
-    words = _IN_OUR_WORDS.get(type(told))
-    return told if words is None else words(**told.facts)
+    words = _IN_OUR_WORDS.get(type(refusal))
+    return refusal if words is None else words(**refusal.facts)

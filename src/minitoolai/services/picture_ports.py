@@ -1,23 +1,17 @@
-"""What the use cases of pictures need from outside: engines that draw, jobs, and where files are kept."""
+"""What the use cases of pictures need from outside: engines that draw. What jobs need stands in `job_ports`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Protocol
-from uuid import UUID
 
 from minitoolai.core.catalog import PictureModel
-from minitoolai.core.jobs import ClaimedJob, Created, JobView, NewJob, StoredFile
 from minitoolai.core.pictures import PictureRequest
-from minitoolai.core.webhooks import DueWebhook
-from minitoolai.services.ports import Engine
+from minitoolai.services.job_ports import JobEngine
 
 
-class PictureEngine(Engine, Protocol):
+class PictureEngine(JobEngine, Protocol):
     """Something that draws pictures."""
-
-    #: Pictures drawn side by side; more wait.
-    parallel: int
 
     def check(self, model: PictureModel, request: PictureRequest) -> None:
         """Raise `InvalidValue` for what it is known not to do: calls are asked about before anything is held."""
@@ -29,151 +23,4 @@ class PictureEngine(Engine, Protocol):
         Raises `UpstreamError`, `UpstreamTimeout`, `EngineRefusedRequest`, `RateLimited`, `EngineQuotaExhausted`,
         `ServiceUnavailable`, and as `check`. Cancelled, it leaves nothing running.
         """
-        ...
-
-
-class Blobs(Protocol):
-    """Where files are kept: a folder, or an object store. Names are the server's own, as `pictures/2026-11-25/…`.
-
-    Every method raises `StorageUnavailable` where the store cannot be reached or refuses, and `ValueError` for what is
-    no name.
-    """
-
-    async def put(self, name: str, data: bytes, media_type: str) -> None:
-        """Keep `data` for good: once this returns it is there, whatever dies. There is never a part of it."""
-        ...
-
-    async def get(self, name: str) -> bytes | None:
-        """Return a file, or None where there is none of that name."""
-        ...
-
-    async def get_range(self, name: str, start: int, end: int) -> bytes | None:
-        """Return the bytes from `start` up to, without, `end`, both within the file; or None as `get`."""
-        ...
-
-    async def size(self, name: str) -> int | None:
-        """Return the bytes of a file, or None as `get`."""
-        ...
-
-    async def delete(self, names: Sequence[str]) -> None:
-        """Delete files; those that are not there are no failure."""
-        ...
-
-    async def list_before(self, prefix: str, day: str, limit: int) -> list[str]:
-        """Return names in the folders of days (`2026-11-25`) below `prefix` that come before `day`: the oldest days'
-        first, at most `limit`."""
-        ...
-
-
-class Files(Protocol):
-    """Where it is known which file a job made."""
-
-    async def picture(self, job_id: int) -> StoredFile | None:
-        """Return where the job's picture is among the `Blobs`; None where it has none (yet, or any more).
-
-        Raises `DatabaseUnavailable`.
-        """
-        ...
-
-
-class Jobs(Protocol):
-    """The jobs of all accounts, as their owners see them."""
-
-    async def create(self, new: NewJob) -> Created:
-        """Hold the job's price and put it into the queue, or neither. Raises `DatabaseUnavailable`."""
-        ...
-
-    async def find(self, job_id: int) -> JobView | None:
-        """Return how a job stands, or None. Raises `DatabaseUnavailable`."""
-        ...
-
-    async def cancel(self, job_id: int, why: str) -> bool:
-        """Cancel a job that has not ended: its hold is released, and whoever draws it stops. Whether it was so."""
-        ...
-
-    async def undo(self, job_id: int, call_id: UUID, why: str) -> bool | None:
-        """Cancel the job of a call that nobody waits for any more, unless the call was repeated and given the job again.
-
-        Whether it was so; None: the call has no such job, or not yet. Raises `DatabaseUnavailable`.
-        """
-        ...
-
-
-class JobQueue(Protocol):
-    """The queue of jobs, as one worker sees it. Everything raises `DatabaseUnavailable`."""
-
-    async def claim(self, engine: str, most: int) -> Sequence[ClaimedJob]:
-        """Take up to `most` jobs of an engine, in the order of the queue."""
-        ...
-
-    async def renew(self, progress: Mapping[tuple[int, int], float]) -> set[int]:
-        """Keep the jobs in hand, by id and attempt, and note how much of each is done; return those that are lost."""
-        ...
-
-    async def complete(self, job: ClaimedJob, engine: str, file: StoredFile, result: Mapping[str, int]) -> bool:
-        """Note where a job's picture is and charge it, both or neither; False: the job is not this attempt's any more."""
-        ...
-
-    async def retry(self, job: ClaimedJob, wait_s: float) -> bool:
-        """Put a job back after an attempt that failed; False: it is not ours any more, or failed too often."""
-        ...
-
-    async def put_back(self, job: ClaimedJob) -> bool:
-        """Put a job back that nothing is wrong with, for whoever comes; False: it is not ours any more."""
-        ...
-
-    async def fail(self, job: ClaimedJob, message: str) -> bool:
-        """End a job that cannot succeed, with nothing charged; False: it is not ours any more."""
-        ...
-
-    async def sweep(self, max_wait_s: float) -> tuple[int, int]:
-        """Put back the jobs of dead workers, fail those that cannot be tried again or waited too long; how many of each."""
-        ...
-
-    async def outlived(self, retention_s: float, most: int) -> Sequence[tuple[int, StoredFile | None]]:
-        """Return jobs that ended longer ago than they are kept, and their pictures, the oldest first."""
-        ...
-
-    async def known(self, names: Sequence[str]) -> set[str]:
-        """Return which of these files are pictures of jobs."""
-        ...
-
-    async def forget(self, job_ids: Sequence[int]) -> None:
-        """Erase jobs that have ended."""
-        ...
-
-    async def depths(self) -> Mapping[tuple[str, str], int]:
-        """Return how many jobs wait or run, by engine and state."""
-        ...
-
-
-class JobNews(Protocol):
-    """Who is woken when something happens to jobs."""
-
-    async def ended(self, job_id: int, timeout_s: float) -> None:
-        """Return when a job may have ended, at the latest after `timeout_s`: its state is to be looked at then."""
-        ...
-
-    async def queued(self, engine: str, timeout_s: float) -> None:
-        """Return when a job may wait for an engine, at the latest after `timeout_s`."""
-        ...
-
-
-class Webhooks(Protocol):
-    """What is to be told of jobs that have ended. Everything raises `DatabaseUnavailable`."""
-
-    async def claim(self, most: int) -> Sequence[DueWebhook]:
-        """Return up to `most` webhooks that are to be told now; each is due again later, unless it is forgotten."""
-        ...
-
-    async def forget(self, job_id: int) -> None:
-        """Tell a job's end no more: it is told, or given up."""
-        ...
-
-
-class WebhookSender(Protocol):
-    """Who carries messages to webhooks."""
-
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int | None:
-        """Send a message; return the status that was answered, None where there was no answer in time."""
         ...

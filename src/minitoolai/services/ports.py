@@ -1,4 +1,4 @@
-"""What the use cases need from outside; what those of pictures need besides stands in `picture_ports`."""
+"""What the use cases need from outside; what those of jobs, pictures and speech need besides has ports of its own."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from minitoolai.core.errors import DatabaseUnavailable
+from minitoolai.core.jobs import JobView
 from minitoolai.core.webhooks import DueWebhook, headers, is_given_up, is_told, message
-from minitoolai.services.picture_ports import Webhooks, WebhookSender
+from minitoolai.services.job_ports import Webhooks, WebhookSender
 
 #: Messages under way at once, of one process.
 AT_ONCE = 32
@@ -31,15 +32,15 @@ class Teller:
         sender: WebhookSender,
         *,
         key: bytes,
-        image_url: Callable[[int], str | None],
+        link: Callable[[JobView], str | None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`key` signs; `image_url` returns the link to a job's picture, None where it is not known how callers find this
+        """`key` signs; `link` returns the link to what a job made, None where it is not known how callers find this
         server; `clock` tells the seconds since 1970."""
         self._webhooks = webhooks
         self._sender = sender
         self._key = key
-        self._image_url = image_url
+        self._link = link
         self._clock = clock
 
     async def claim(self, most: int) -> Sequence[DueWebhook]:
@@ -56,7 +57,7 @@ class Teller:
         """Send one message, and note what became of it."""
         job = due.job
         try:
-            body = message(job, self._image_url(job.id))
+            body = message(job, self._link(job))
             status = await self._sender.post(due.url, headers(self._key, job, body, int(self._clock())), body)
             if is_told(status):
                 log.info("the webhook of job %d is told", job.id)

@@ -1,10 +1,10 @@
-"""A worker: takes jobs out of the queue of each engine that it has, as many as that draws side by side, and has them run.
+"""A worker: takes jobs out of the queues of each engine that it has, as many as that does side by side, and has them run.
 
 | what ends | what becomes of its jobs |
 |---|---|
 | the worker is told to stop | they may finish until the drain is over, then they are put back |
 | the worker dies | their leases lapse, and a sweep puts them back (`job_keeping`) |
-| a job is cancelled, or given to another | the next renewal says so, and drawing it stops |
+| a job is cancelled, or given to another | the next renewal says so, and work on it stops |
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 from minitoolai.core.errors import DatabaseUnavailable
 from minitoolai.core.jobs import ClaimedJob
 from minitoolai.services.job_keeping import keep_jobs
+from minitoolai.services.job_ports import JobNews, JobQueue
 from minitoolai.services.job_run import InHand, JobRun
 from minitoolai.services.lanes import Lane
-from minitoolai.services.picture_ports import JobNews, JobQueue
 
 #: Seconds between two looks into a queue of which nothing is heard: jobs that wait for their next attempt are found so.
 LOOK_S = 2.0
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Draws the jobs of its lanes."""
+    """Does the jobs of its lanes."""
 
     def __init__(
         self, queue: JobQueue, news: JobNews, runs: JobRun, lanes: Sequence[Lane], *, drain_timeout_s: float
@@ -56,7 +56,7 @@ class Worker:
             lane.changed.set()
 
     async def run(self) -> None:
-        """Draw until told to stop, and until the last job is ended or put back."""
+        """Work until told to stop, and until the last job is ended or put back."""
         keeping = asyncio.create_task(keep_jobs(self._queue, lambda: list(self._hands)), name="keep jobs")
         try:
             await asyncio.gather(*(self._serve(lane) for lane in self._lanes))
@@ -78,7 +78,7 @@ class Worker:
             changed = asyncio.create_task(lane.changed.wait())
             try:
                 await asyncio.sleep(0)
-                jobs = await self._claim(lane.engine, free) if free > 0 and not self._stopping else []
+                jobs = await self._claim(lane, free) if free > 0 and not self._stopping else []
                 for job in jobs:
                     self._take(lane, job)
                 if not jobs:
@@ -86,16 +86,16 @@ class Worker:
             finally:
                 await _end(news, changed)
 
-    async def _claim(self, engine: str, most: int) -> Sequence[ClaimedJob]:
+    async def _claim(self, lane: Lane, most: int) -> Sequence[ClaimedJob]:
         try:
-            jobs = await self._queue.claim(engine, most)
+            jobs = await self._queue.claim(lane.engine, lane.kind, most)
         except DatabaseUnavailable:
             if self._reachable:
                 log.error("the database cannot be reached: no job is taken until it is back")
             self._reachable = False
             return []
-        except Exception:  # the loop's boundary: one engine's queue must not end the others'
-            log.exception("no job of %s can be taken", engine)
+        except Exception:  # the loop's boundary: one queue must not end the others'
+            log.exception("no %s job of %s can be taken", lane.kind, lane.engine)
             return []
         if not self._reachable:
             log.warning("the database is back")
@@ -122,14 +122,14 @@ class Worker:
             lane.changed.set()
 
     async def _drain(self) -> None:
-        """Wait for the jobs in hand, then put back those that are not drawn."""
+        """Wait for the jobs in hand, then put back those that are not done."""
         tasks = [hand.task for hand in self._hands if hand.task is not None]
         if not tasks:
             return
-        log.info("stopping: %d jobs are drawn to their end", len(tasks))
-        hurry, drawn = asyncio.create_task(self._hurry.wait()), asyncio.create_task(asyncio.wait(tasks))
-        await asyncio.wait({hurry, drawn}, timeout=self._drain_timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        await _end(hurry, drawn)
+        log.info("stopping: %d jobs go on to their end", len(tasks))
+        hurry, done = asyncio.create_task(self._hurry.wait()), asyncio.create_task(asyncio.wait(tasks))
+        await asyncio.wait({hurry, done}, timeout=self._drain_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        await _end(hurry, done)
         for hand in list(self._hands):
             hand.stop()
         _, left = await asyncio.wait(tasks, timeout=PUT_BACK_S)

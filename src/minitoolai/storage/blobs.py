@@ -14,7 +14,7 @@ from obstore.exceptions import BaseError
 from obstore.store import from_url
 
 from minitoolai.core.inner_errors import ConfigInvalid
-from minitoolai.services.picture_ports import Blobs
+from minitoolai.services.job_ports import Blobs
 from minitoolai.storage.folder_blobs import FolderBlobs
 from minitoolai.storage.object_blobs import ObjectBlobs, said
 

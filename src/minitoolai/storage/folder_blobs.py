@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Sequence
@@ -28,7 +30,7 @@ _TRIES = 3
 
 
 class FolderBlobs(ObjectBlobs):
-    """See `services.picture_ports.Blobs`."""
+    """See `services.job_ports.Blobs`."""
 
     def __init__(self, root: Path) -> None:
         """Make `root` where it is not there, and clear what dead processes left in it. Raises `OSError`."""
@@ -40,13 +42,19 @@ class FolderBlobs(ObjectBlobs):
         super().__init__(LocalStore(self._root, automatic_cleanup=True))
 
     async def put(self, name: str, data: bytes, media_type: str) -> None:
-        """See `services.picture_ports.Blobs`. A folder keeps no media types."""
+        """See `services.job_ports.Blobs`. A folder keeps no media types."""
         check_name(name)
         with store_failures("written"):
             await asyncio.to_thread(self._write, name, data)
 
+    async def put_file(self, name: str, path: Path, media_type: str) -> None:
+        """See `services.job_ports.Blobs`. A file of the same disk is taken as it is."""
+        check_name(name)
+        with store_failures("written"):
+            await asyncio.to_thread(self._take, name, path)
+
     async def delete(self, names: Sequence[str]) -> None:
-        """See `services.picture_ports.Blobs`. A day's folder goes with its last file."""
+        """See `services.job_ports.Blobs`. A day's folder goes with its last file."""
         for name in names:
             check_name(name)
         with store_failures("deleted"):
@@ -62,6 +70,23 @@ class FolderBlobs(ObjectBlobs):
                 file.write(data)
                 file.flush()
                 os.fsync(descriptor)
+            self._publish(written, self._root / name)
+        except OSError:
+            written.unlink(missing_ok=True)
+            raise
+
+    def _take(self, name: str, path: Path) -> None:
+        written = self._incoming / uuid.uuid4().hex
+        try:
+            try:
+                path.rename(written)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                shutil.copyfile(path, written)
+            written.chmod(0o600)
+            with written.open("rb") as file:
+                os.fsync(file.fileno())
             self._publish(written, self._root / name)
         except OSError:
             written.unlink(missing_ok=True)

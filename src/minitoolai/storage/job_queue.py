@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import PostgresError
 
-from minitoolai.core.jobs import MAX_ATTEMPTS, MAX_FAILURES, ClaimedJob, StoredFile
+from minitoolai.core.jobs import MAX_ATTEMPTS, MAX_FAILURES, ClaimedJob, JobKind, StoredFile
 from minitoolai.core.ledger import CallOutcome
 from minitoolai.storage.database import Database
 from minitoolai.storage.seal import Seal
@@ -23,7 +23,7 @@ SWEEP_MOST = 200
 LOST = "Its worker died, again and again. Nothing was charged; send it again."
 WAITED = "No worker took it in time. Nothing was charged; send it again later."
 
-_CLAIM = "SELECT * FROM job_claim_v1($1, $2, $3, $4)"
+_CLAIM = "SELECT * FROM job_claim_v2($1, $2, $3, $4, $5)"
 _RENEW = "SELECT * FROM job_renew_v1($1, $2, $3, $4, $5)"
 _END = "SELECT job_end_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _RETRY = "SELECT job_retry_v1($1, $2, $3, $4, $5)"
@@ -33,7 +33,7 @@ _WAITED = """SELECT id FROM jobs WHERE state = 'queued' AND created_at < clock_t
 _OUTLIVED = """SELECT id, file, file_bytes FROM jobs WHERE ended_at < clock_timestamp() - $2::interval
     ORDER BY ended_at LIMIT $1"""
 _KNOWN = """SELECT j.file FROM unnest($1::text[]) AS n (name)
-    JOIN jobs j ON j.id = substring(n.name from '/([0-9]{10,16})-[0-9]+[.]png$')::bigint AND j.file = n.name"""
+    JOIN jobs j ON j.id = substring(n.name from '/([0-9]{10,16})-[0-9]+[.][a-z0-9]+$')::bigint AND j.file = n.name"""
 _FORGET = """DELETE FROM jobs WHERE id IN (
     SELECT id FROM jobs WHERE id = ANY ($1) AND ended_at IS NOT NULL FOR UPDATE SKIP LOCKED)"""
 _DEPTHS = "SELECT engine, state, count(*) AS jobs FROM jobs WHERE state IN ('queued', 'running') GROUP BY 1, 2"
@@ -56,14 +56,14 @@ class PgJobQueue:
         self._seal = seal
         self._lease = timedelta(seconds=lease_s)
 
-    async def claim(self, engine: str, most: int) -> list[ClaimedJob]:
-        """Take up to `most` jobs of an engine, in the order of the queue. Raises `DatabaseUnavailable`."""
+    async def claim(self, engine: str, kind: JobKind, most: int) -> list[ClaimedJob]:
+        """Take up to `most` jobs of a kind of an engine, in the order of the queue. Raises `DatabaseUnavailable`."""
         async with self._database.connection() as connection:
-            rows = await connection.fetch(_CLAIM, self._worker_id, engine, most, self._lease)
+            rows = await connection.fetch(_CLAIM, self._worker_id, engine, kind, most, self._lease)
         rows.sort(key=lambda row: (row["tag"], row["created_at"], row["id"]))
         return [
             ClaimedJob(
-                row["id"], row["call_id"], row["attempt"], row["model"], row["engine"],
+                row["id"], row["call_id"], JobKind(row["kind"]), row["attempt"], row["model"], row["engine"],
                 self._seal.open(row["request"], row["call_id"].bytes), row["created_at"], row["failures"],
             )
             for row in rows
@@ -79,7 +79,7 @@ class PgJobQueue:
         return {row[0] for row in rows}
 
     async def complete(self, job: ClaimedJob, engine: str, file: StoredFile, result: Mapping[str, int]) -> bool:
-        """Note where a job's picture is and charge it, both or neither; False: the job is not this attempt's any more."""
+        """Note where what a job made is and charge it, both or neither; False: the job is not this attempt's any more."""
         return await self._end(
             job.id, job.attempt, "succeeded", CallOutcome.COMPLETED, engine=engine, file=file, result=result
         )
@@ -115,13 +115,13 @@ class PgJobQueue:
         return retried, failed
 
     async def outlived(self, retention_s: float, most: int) -> list[tuple[int, StoredFile | None]]:
-        """Return jobs that ended longer ago than they are kept, and their pictures, the oldest first."""
+        """Return jobs that ended longer ago than they are kept, and what they made, the oldest first."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(_OUTLIVED, most, timedelta(seconds=retention_s))
         return [(job, StoredFile(name, size) if name else None) for job, name, size in rows]
 
     async def known(self, names: Sequence[str]) -> set[str]:
-        """Return which of these files are pictures of jobs."""
+        """Return which of these files are those of jobs."""
         async with self._database.connection() as connection:
             return {row[0] for row in await connection.fetch(_KNOWN, list(names))}
 

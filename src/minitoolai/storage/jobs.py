@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import PostgresError
 
-from minitoolai.core.jobs import Created, JobState, JobView, NewJob, QueueLimits, StoredFile
+from minitoolai.core.jobs import Created, JobKind, JobState, JobView, NewJob, QueueLimits, StoredFile
 from minitoolai.core.ledger import CallOutcome, HoldAnswer, HoldOutcome
 from minitoolai.storage.database import Database
 from minitoolai.storage.ledger import MOST_PER_MINUTE, hold_answer, marks_of
@@ -18,7 +18,7 @@ from minitoolai.storage.seal import Seal
 #: Positions beyond this are all shown as it.
 FURTHEST_POSITION = 10_000
 
-#: What `job_create_v1` raises, and why it does (its DETAIL).
+#: What `job_create_v2` raises, and why it does (its DETAIL).
 _REFUSED = "MT001"
 _NOTHING_HELD = HoldAnswer(HoldOutcome.GRANTED, 0, 0)
 _REFUSALS = {
@@ -28,11 +28,12 @@ _REFUSALS = {
 }
 
 _CREATE = """SELECT outcome, granted, available, tokens, request_limit, requests_left, token_limit, tokens_left,
-    resets_in_ms, earlier FROM job_create_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"""
-_FIND = """SELECT j.id, j.call_id, j.account_id, j.state, j.model, j.progress, j.message, j.cost, j.result, j.created_at,
-    j.ended_at, CASE WHEN j.state = 'queued' THEN (
+    resets_in_ms, earlier FROM job_create_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+        $17, $18, $19)"""
+_FIND = """SELECT j.id, j.call_id, j.account_id, j.kind, j.state, j.model, j.progress, j.message, j.cost, j.result,
+    j.created_at, j.ended_at, j.characters, j.file, CASE WHEN j.state = 'queued' THEN (
         SELECT count(*) + 1 FROM (
-            SELECT 1 FROM jobs q WHERE q.engine = j.engine AND q.state = 'queued'
+            SELECT 1 FROM jobs q WHERE q.engine = j.engine AND q.kind = j.kind AND q.state = 'queued'
                 AND (q.tag, q.created_at, q.id) < (j.tag, j.created_at, j.id) LIMIT $2) w) END AS position
     FROM jobs j WHERE j.id = $1"""
 _CANCEL = "SELECT job_end_v1($1, NULL, false, 'cancelled', $2, NULL, $3, NULL, NULL, NULL)"
@@ -87,6 +88,9 @@ class PgJobs:
                     *self._per_minute,
                     self._limits.per_account,
                     self._limits.in_all,
+                    new.kind,
+                    new.characters,
+                    new.character_nusd_per_1m,
                 )
         except PostgresError as error:
             why = str(error.as_dict().get("detail"))
@@ -102,7 +106,7 @@ class PgJobs:
         return None if row is None else job_view(row)
 
     async def cancel(self, job_id: int, why: str) -> bool:
-        """Cancel a job that has not ended: its hold is released, and whoever draws it stops. Whether it was so."""
+        """Cancel a job that has not ended: its hold is released, and whoever works on it stops. Whether it was so."""
         async with self._database.connection() as connection:
             return bool(await connection.fetchval(_CANCEL, job_id, CallOutcome.ABANDONED, why))
 
@@ -115,8 +119,8 @@ class PgJobs:
             undone: bool | None = await connection.fetchval(_UNDO, job_id, call_id, CallOutcome.ABANDONED, why)
         return undone
 
-    async def picture(self, job_id: int) -> StoredFile | None:
-        """Return where the picture of a job is kept; None: it has none, or not any more."""
+    async def file(self, job_id: int) -> StoredFile | None:
+        """Return where what a job made is kept; None: that is nothing, or not any more."""
         async with self._database.connection() as connection:
             row = await connection.fetchrow(_FILE, job_id)
         return None if row is None else StoredFile(*row)
@@ -125,6 +129,7 @@ class PgJobs:
 def job_view(row: Mapping[str, Any]) -> JobView:
     """Return what a row of `jobs`, with the job's position, shows."""
     return JobView(
-        row["id"], row["call_id"], row["account_id"], JobState(row["state"]), row["model"], row["progress"],
-        row["position"], row["message"], row["cost"], _decode_result(row["result"]), row["created_at"], row["ended_at"],
+        row["id"], row["call_id"], row["account_id"], JobKind(row["kind"]), JobState(row["state"]), row["model"],
+        row["progress"], row["position"], row["message"], row["cost"], _decode_result(row["result"]), row["created_at"],
+        row["ended_at"], row["characters"], row["file"],
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The ledger on PostgreSQL: holds and settlements in batches, leases, the sweeper's statement.
 
-The rules of concurrency stand in the functions of `migrations/0001_initial.sql` and `0003_ledger_v2.sql`.
+The rules of concurrency stand in the functions of `migrations/0001_initial.sql`, `0003_ledger_v2.sql` and `0006_speech.sql`.
 Holds of jobs are the business of `jobs`.
 """
 
@@ -52,10 +52,10 @@ _HOLD = """SELECT ord, outcome, granted, available, tokens, request_limit, reque
     resets_in_ms, earlier FROM ledger_hold_v2(
     $1::uuid, $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
     $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::integer, $14::bigint)"""
-_SETTLE = """SELECT ord, resolution, charged, balance FROM ledger_settle_v2(
+_SETTLE = """SELECT ord, resolution, charged, balance FROM ledger_settle_v3(
     $1::uuid[], $2::bigint[], $3::smallint[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::integer[],
     $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::integer[],
-    $16::bytea[])"""
+    $16::bytea[], $17::integer[], $18::bigint[], $19::integer[], $20::bigint[])"""
 _REGISTER = """INSERT INTO processes (id, host, pid, lease_until)
     VALUES ($1, $2, $3, clock_timestamp() + $4::interval)
     ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until"""
@@ -218,6 +218,7 @@ class PgLedger:
 
     async def _run_settlements(self, settlements: Sequence[Settlement]) -> list[Settled]:
         kept = any(s.reply is not None for s in settlements)
+        sounds = any(s.characters or s.character_nusd_per_1m or s.audio_ms or s.audio_minute_nusd for s in settlements)
         rows = await self._settle_connection.fetch(
             _SETTLE,
             [s.hold_id for s in settlements],
@@ -236,6 +237,10 @@ class PgLedger:
             [s.tier for s in settlements],
             [s.first_content_ms for s in settlements],
             [s.reply and self._seal.close(s.reply, s.hold_id.bytes) for s in settlements] if kept else [],
+            [s.characters for s in settlements] if sounds else [],
+            [s.character_nusd_per_1m for s in settlements] if sounds else [],
+            [s.audio_ms for s in settlements] if sounds else [],
+            [s.audio_minute_nusd for s in settlements] if sounds else [],
         )
         answers = {ord_: Settled(Resolution(resolution), charged, left) for ord_, resolution, charged, left in rows}
         return [answers[i] for i in range(1, len(settlements) + 1)]

@@ -1,6 +1,7 @@
 """Files in an object store by `obstore`: S3 and what speaks it, Google Cloud Storage, Azure Blob Storage.
 
-One request makes a file, whole or not at all. Nothing is kept open between calls but pooled connections.
+One request makes a file, or several that count together: whole or not at all. Nothing is kept open between calls but pooled
+connections.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import obstore
 from obstore.exceptions import BaseError
@@ -20,6 +22,8 @@ from minitoolai.core.picture_errors import StorageUnavailable
 RETRY_AFTER_S = 5
 #: Characters of a name: far below S3's 1024 bytes, with a prefix of the operator's before it.
 LONGEST_NAME = 200
+#: Bytes of one request for a large file, and how many such are under way: what of it is in memory at once.
+PART_BYTES, PARTS_AT_ONCE = 8 * 1024 * 1024, 2
 #: Names of one page of a listing: what S3 gives at most.
 _PAGE = 1000
 #: Characters of a store's own words in the log.
@@ -35,13 +39,13 @@ log = logging.getLogger(__name__)
 
 
 class ObjectBlobs:
-    """See `services.picture_ports.Blobs`."""
+    """See `services.job_ports.Blobs`."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     async def put(self, name: str, data: bytes, media_type: str) -> None:
-        """See `services.picture_ports.Blobs`."""
+        """See `services.job_ports.Blobs`."""
         check_name(name)
         with store_failures("written"):
             # In one request: parts of an upload that a killed process began would stay, unseen and paid for.
@@ -49,8 +53,18 @@ class ObjectBlobs:
                 self._store, name, data, attributes={"Content-Type": media_type}, use_multipart=False
             )  # fmt: skip
 
+    async def put_file(self, name: str, path: Path, media_type: str) -> None:
+        """See `services.job_ports.Blobs`. What is larger than a part goes in several requests: its parts are seen together
+        once all are there; what a killed process began is for the store's own rules to clear."""
+        check_name(name)
+        with store_failures("written"):
+            await obstore.put_async(
+                self._store, name, path, attributes={"Content-Type": media_type}, chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )  # fmt: skip
+
     async def get(self, name: str) -> bytes | None:
-        """See `services.picture_ports.Blobs`."""
+        """See `services.job_ports.Blobs`."""
         check_name(name)
         with store_failures("read"):
             try:
@@ -60,7 +74,7 @@ class ObjectBlobs:
                 return None
 
     async def get_range(self, name: str, start: int, end: int) -> bytes | None:
-        """See `services.picture_ports.Blobs`."""
+        """See `services.job_ports.Blobs`."""
         check_name(name)
         if not 0 <= start < end:
             raise ValueError(f"no range: {start} to {end}")
@@ -71,7 +85,7 @@ class ObjectBlobs:
                 return None
 
     async def size(self, name: str) -> int | None:
-        """See `services.picture_ports.Blobs`."""
+        """See `services.job_ports.Blobs`."""
         check_name(name)
         with store_failures("read"):
             try:
@@ -80,7 +94,7 @@ class ObjectBlobs:
                 return None
 
     async def delete(self, names: Sequence[str]) -> None:
-        """See `services.picture_ports.Blobs`."""
+        """See `services.job_ports.Blobs`."""
         for name in names:
             check_name(name)
         with store_failures("deleted"):
@@ -88,7 +102,7 @@ class ObjectBlobs:
                 await obstore.delete_async(self._store, list(names))
 
     async def list_before(self, prefix: str, day: str, limit: int) -> list[str]:
-        """See `services.picture_ports.Blobs`."""
+        """See `services.job_ports.Blobs`."""
         check_name(prefix)
         if not _DAY.fullmatch(day):
             raise ValueError(f"no day: {day!r}")

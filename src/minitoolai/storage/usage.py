@@ -15,7 +15,8 @@ from minitoolai.storage.database import Database
 from minitoolai.storage.pages import Conditions, micros, moment_of, page
 
 _CALLS = """SELECT id, key_id, model, engine, outcome, prompt_tokens, cached_tokens, completion_tokens,
-    reasoning_tokens, images, counted_by_gateway, input_nusd_per_1m, cached_nusd_per_1m, output_nusd_per_1m, fees, tier,
+    reasoning_tokens, images, characters, audio_ms, counted_by_gateway, input_nusd_per_1m, cached_nusd_per_1m,
+    output_nusd_per_1m, character_nusd_per_1m, audio_minute_nusd, fees, tier,
     first_content_ms, held, cost, started_at, created_at AS ended_at
     FROM usage_records u WHERE {where} ORDER BY created_at DESC, id DESC LIMIT {limit}"""
 #: What each group is in a usage record.
@@ -23,7 +24,8 @@ _COLUMNS = {"day": "(u.created_at AT TIME ZONE 'UTC')::date", "model": "u.model"
 _SUMS = """SELECT s.*, k.name AS key_name FROM (
     SELECT {chosen}, count(*) AS calls, sum(prompt_tokens)::bigint AS prompt_tokens,
         sum(cached_tokens)::bigint AS cached_tokens, sum(completion_tokens)::bigint AS completion_tokens,
-        sum(reasoning_tokens)::bigint AS reasoning_tokens, sum(images)::bigint AS images, sum(cost)::bigint AS cost
+        sum(reasoning_tokens)::bigint AS reasoning_tokens, sum(images)::bigint AS images,
+        sum(characters)::bigint AS characters, sum(audio_ms)::bigint AS audio_ms, sum(cost)::bigint AS cost
     FROM usage_records u WHERE {where} GROUP BY {groups} ORDER BY {groups} LIMIT {limit}
     ) s LEFT JOIN keys k ON k.id = s.key_id ORDER BY {names}"""
 

@@ -65,11 +65,12 @@ _JOBS = """
     FROM (SELECT * FROM holds WHERE process_id IS NULL AND expired_at IS NULL) h
     FULL JOIN (SELECT * FROM jobs WHERE state IN ('queued', 'running')) j ON j.call_id = h.id
     WHERE h.amount IS DISTINCT FROM j.price LIMIT 20"""
-_PICTURES = """
+_FILES = """
     SELECT j.id, j.state, j.cost, coalesce(u.cost, 0)::bigint AS charged
     FROM jobs j LEFT JOIN usage_records u ON u.id = j.call_id
     WHERE j.ended_at IS NOT NULL AND (u.id IS NULL OR u.cost <> j.cost
-          OR (j.state = 'succeeded') <> (u.images = 1)
+          OR (j.state = 'succeeded') <> (CASE j.kind WHEN 'picture' THEN u.images = 1 AND u.characters = 0
+                                         ELSE u.images = 0 AND u.characters = j.characters END)
           OR (j.state = 'succeeded') <> (j.cost = j.price AND j.file IS NOT NULL))
     LIMIT 20"""
 
@@ -109,6 +110,6 @@ async def verify_ledger(database: Database) -> LedgerReport:
             problems.append(f"hold {hold_id} of {usd(amount)} outlived its process")
         for call_id, state, held, price in await connection.fetch(_JOBS, timeout=_TIMEOUT_S):
             problems.append(f"hold {call_id} of {usd(held)} and its job ({state}, {usd(price)}) do not agree")
-        for job_id, state, cost, charged in await connection.fetch(_PICTURES, timeout=_TIMEOUT_S):
-            problems.append(f"job {job_id} ({state}): cost {usd(cost)}, charged {usd(charged)}, or its picture is not there")
+        for job_id, state, cost, charged in await connection.fetch(_FILES, timeout=_TIMEOUT_S):
+            problems.append(f"job {job_id} ({state}): cost {usd(cost)}, charged {usd(charged)}, or its file is not there")
     return LedgerReport(rows["accounts"], rows["entries"], rows["holds"], tuple(problems))

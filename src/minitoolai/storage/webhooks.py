@@ -24,8 +24,8 @@ WITH ranked AS (
         next_at = clock_timestamp() + ($2::interval[])[least(w.attempts + 1, cardinality($2::interval[]))]
     FROM due WHERE w.job_id = due.job_id RETURNING w.job_id, w.url, w.attempts
 )
-SELECT c.url, c.attempts, j.id, j.call_id, j.account_id, j.state, j.model, j.progress, NULL AS position, j.message, j.cost,
-    j.result, j.created_at, j.ended_at
+SELECT c.url, c.attempts, j.id, j.call_id, j.account_id, j.kind, j.state, j.model, j.progress, NULL AS position, j.message,
+    j.cost, j.result, j.created_at, j.ended_at, j.characters, j.file
 FROM claimed c JOIN jobs j ON j.id = c.job_id"""
 _FORGET = "DELETE FROM webhooks WHERE job_id = $1"
 

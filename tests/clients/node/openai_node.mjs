@@ -1,4 +1,5 @@
 // OpenAI's package for JavaScript, used as its own documentation shows. Scenarios come in line by line, answers go out as JSON.
+import { writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import OpenAI from 'openai';
 
@@ -123,6 +124,13 @@ const scenarios = {
 
   async images({ key, fields }) {
     return client(key).images.generate({ model: 'gpt-image-1', prompt: 'a red circle', ...fields });
+  },
+
+  // Speech, as a stream that is written to a file.
+  async speak({ key, path, fields }) {
+    const reply = await client(key).audio.speech.create({ model: 'tts-1', voice: 'alloy', ...fields });
+    await writeFile(path, reply.body);
+    return reply.headers.get('content-type');
   },
 
   async embed({ key, fields }) {

@@ -175,6 +175,42 @@ def images_refused(key: str, fields: dict[str, Any]) -> object:
         return attempt(openai.OpenAIError, lambda: program.images.generate(**asked))
 
 
+def speak(key: str, path: str, **fields: Any) -> object:
+    """Speech, streamed to a file."""
+    asked: dict[str, Any] = {"model": "tts-1", "voice": "alloy", **fields}
+    with _client(key) as program, program.audio.speech.with_streaming_response.create(**asked) as reply:
+        reply.stream_to_file(path)
+        return dict(reply.headers)
+
+
+def speak_refused(key: str, fields: dict[str, Any]) -> object:
+    """The error that a call for speech ends with."""
+    with _client(key) as program:
+        asked = {"model": "tts-1", "voice": "alloy", "input": "Hello", **fields}
+        return attempt(openai.OpenAIError, lambda: program.audio.speech.create(**asked))
+
+
+def transcribe(key: str, path: str, **fields: Any) -> object:
+    """What is said in a file of sound: a reply of the package's class, or the text alone."""
+    with _client(key) as program, open(path, "rb") as file:
+        reply: Any = program.audio.transcriptions.create(**{"model": "whisper-1", "file": file, **fields})
+        return {"class": type(reply).__name__, "reply": reply if isinstance(reply, str) else reply.model_dump()}
+
+
+def transcribe_streamed(key: str, path: str, **fields: Any) -> object:
+    """The same as it is written, event by event."""
+    with _client(key) as program, open(path, "rb") as file:
+        asked: dict[str, Any] = {"model": "gpt-4o-transcribe", "file": file, "response_format": "text", **fields}
+        return [event.model_dump() for event in program.audio.transcriptions.create(**asked, stream=True)]
+
+
+def transcribe_refused(key: str, path: str, fields: dict[str, Any]) -> object:
+    """The error that a call for a transcription ends with."""
+    with _client(key) as program, open(path, "rb") as file:
+        asked: dict[str, Any] = {"model": "whisper-1", "file": file, **fields}
+        return attempt(openai.OpenAIError, lambda: program.audio.transcriptions.create(**asked))
+
+
 def embed(key: str, **fields: Any) -> object:
     """Embeddings."""
     with _client(key) as client:
@@ -237,9 +273,8 @@ def respond_tools(key: str, text: str) -> object:
 
 SCENARIOS = (
     create, stream, stream_helper, leave, tools_loop, parse, refused, retried, models, many_at_once, embed, embed_refused,
-    images, images_refused,
-    respond, respond_refused,
-    respond_streamed, respond_parsed, respond_tools,
+    images, images_refused, speak, speak_refused, transcribe, transcribe_streamed, transcribe_refused,
+    respond, respond_refused, respond_streamed, respond_parsed, respond_tools,
 )  # fmt: skip
 
 if __name__ == "__main__":

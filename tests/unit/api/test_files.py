@@ -40,12 +40,12 @@ class Room:
         add_files(routes, self.blobs, self.files, KEY, clock=lambda: self.now_s)
         self.application = Application(routes)
         self.blobs.files[BLOB] = DATA
-        self.files.pictures[JOB_ID] = StoredFile(BLOB, SIZE)
+        self.files.kept[JOB_ID] = StoredFile(BLOB, SIZE)
 
     async def ask(self, target: str | None = None, *, method: str = "GET", **headers: str) -> Reply:
         """Ask for the picture; headers with `_` for `-`."""
         shown = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await ask(self.application, target or file_path(KEY, JOB_ID, NOW_S), method=method, headers=shown)
+        return await ask(self.application, target or file_path(KEY, JOB_ID, "png", NOW_S), method=method, headers=shown)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def link(name: str = f"{JOB_ID}.png", *, e: object = NOW_S + 10, s: str | None =
 def guarded(headers: Mapping[str, str]) -> None:
     """The headers are there that keep a reply from acting as a page of the server."""
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert headers["content-security-policy"] == "sandbox; default-src 'none'; media-src 'self'"
     assert headers["cross-origin-resource-policy"] == "cross-origin"
 
 
@@ -80,12 +80,12 @@ async def test_a_link_gives_the_picture(room: Room) -> None:
 
 async def test_a_browser_keeps_it_until_the_link_ends(room: Room) -> None:
     """To the second, and links of one hour are the same link."""
-    path = file_path(KEY, JOB_ID, NOW_S)
+    path = file_path(KEY, JOB_ID, "png", NOW_S)
     expires_s = int(path.partition("e=")[2].partition("&")[0])
     assert 3600 < expires_s - NOW_S <= 7200
     assert (await room.ask()).headers["cache-control"] == f"private, max-age={expires_s - NOW_S}, immutable"
-    assert file_path(KEY, JOB_ID, NOW_S + 1800) == path
-    assert file_path(KEY, JOB_ID, NOW_S + 3600) != path
+    assert file_path(KEY, JOB_ID, "png", NOW_S + 1800) == path
+    assert file_path(KEY, JOB_ID, "png", NOW_S + 3600) != path
     room.now_s = expires_s - 0.5
     assert (await room.ask()).headers["cache-control"] == "private, max-age=1, immutable"
     room.now_s = expires_s
@@ -136,7 +136,7 @@ async def test_a_picture_that_is_gone_answers_as_a_link_that_does_not_hold(room:
     refused = await room.ask(REFUSED[0])
     room.blobs.files.clear()
     lost = await room.ask()
-    room.files.pictures.clear()
+    room.files.kept.clear()
     forgotten = await room.ask()
     for reply in (lost, forgotten):
         assert (reply.status, reply.body) == (404, refused.body)
@@ -146,7 +146,7 @@ async def test_a_picture_that_is_gone_answers_as_a_link_that_does_not_hold(room:
 
 async def test_what_a_program_adds_to_a_link_is_left_alone(room: Room) -> None:
     """Many add parameters of their own to what is shared."""
-    assert (await room.ask(file_path(KEY, JOB_ID, NOW_S) + "&fbclid=1&utm_source=x&x")).body == DATA
+    assert (await room.ask(file_path(KEY, JOB_ID, "png", NOW_S) + "&fbclid=1&utm_source=x&x")).body == DATA
 
 
 async def test_only_the_head(room: Room) -> None:
@@ -236,7 +236,7 @@ async def test_another_attempts_picture_has_another_tag(room: Room) -> None:
     tag = (await room.ask()).headers["etag"]
     other = BLOB.replace("-1.png", "-2.png")
     room.blobs.files[other] = DATA
-    room.files.pictures[JOB_ID] = StoredFile(other, SIZE)
+    room.files.kept[JOB_ID] = StoredFile(other, SIZE)
     assert (await room.ask()).headers["etag"] != tag
 
 

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 import pytest
 
 from minitoolai.children.pictures import LONGEST_SIDE, encoded_anew
+from minitoolai.core.child_wire import LENGTH
 from minitoolai.core.image_urls import MAX_IMAGE_BYTES
-from minitoolai.core.picture_wire import REQUEST, Verdict, request
+from minitoolai.core.picture_wire import Verdict
 from tests.support.llama_child import short_folder
+from tests.support.looking_child import PATIENCE_S, request
 from tests.support.pictures import gif_bomb, hidden_gif_bomb, opened, picture, png_bomb, webp_bomb
-from tests.support.pictures_child import PATIENCE_S, PicturesChild, pictures_child
+from tests.support.pictures_child import PicturesChild, pictures_child
 
 RED, BLUE = (250, 10, 10), (10, 10, 250)
 
@@ -165,14 +167,14 @@ def test_what_is_behind_a_picture_is_gone() -> None:
 
 def test_more_bytes_than_allowed(child: PicturesChild) -> None:
     """A picture that is announced too long is not read."""
-    with child.open(REQUEST.pack(MAX_IMAGE_BYTES + 1)) as connection:
+    with child.open(LENGTH.pack(MAX_IMAGE_BYTES + 1)) as connection:
         assert connection.recv(1) == bytes([Verdict.TOO_LARGE])
 
 
 def test_a_caller_that_leaves(child: PicturesChild) -> None:
     """Half a request leaves no decoder behind."""
     child.open(request(picture())[:40]).close()
-    _until_idle(child)
+    child.until_idle()
     assert child.ask(picture()) is not None
 
 
@@ -182,12 +184,12 @@ def test_a_caller_that_leaves(child: PicturesChild) -> None:
 )
 def test_a_decoder_that_dies(child: PicturesChild, number: signal.Signals, answer: bytes) -> None:
     """Dead of its picture it is answered for; killed it is not. The others live on."""
-    _until_idle(child)
-    with child.open(REQUEST.pack(1000)) as connection:
+    child.until_idle()
+    with child.open(LENGTH.pack(1000)) as connection:
         deadline = time.monotonic() + PATIENCE_S
-        while not child.decoders() and time.monotonic() < deadline:
+        while not child.forks() and time.monotonic() < deadline:
             time.sleep(0.005)
-        (pid,) = child.decoders()
+        (pid,) = child.forks()
         os.kill(pid, number)
         with contextlib.suppress(ConnectionResetError):  # how an end without an answer may look as well
             assert connection.recv(1) == answer
@@ -196,10 +198,10 @@ def test_a_decoder_that_dies(child: PicturesChild, number: signal.Signals, answe
 
 def test_more_pictures_than_decoders(child: PicturesChild) -> None:
     """Further callers wait for their turn."""
-    _until_idle(child)
-    waiting = [child.open(REQUEST.pack(1000)) for _ in range(5)]
+    child.until_idle()
+    waiting = [child.open(LENGTH.pack(1000)) for _ in range(5)]
     time.sleep(0.1)
-    assert 2 <= len(child.decoders()) <= 4
+    assert 2 <= len(child.forks()) <= 4
     for connection in waiting:
         connection.close()
     assert child.ask(picture()) is not None
@@ -227,13 +229,6 @@ def test_it_leaves_when_told(child: PicturesChild) -> None:
         assert started.process.stdin is not None
         started.process.stdin.close()
         assert started.process.wait(PATIENCE_S) != 1
-
-
-def _until_idle(child: PicturesChild) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while child.decoders() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert child.decoders() == []
 
 
 def _saved(image: object, kind: str = "JPEG", **options: object) -> bytes:

@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from minitoolai.core.builtin_models import EMBEDDING_MODELS, SEED_CHAT_MODELS, SPEECH_MODELS, TRANSCRIPTION_MODELS
 from minitoolai.core.catalog import (
-    EMBEDDING_MODELS,
-    SEED_CHAT_MODELS,
     Catalog,
     ChatModel,
     EmbeddingModel,
     PictureModel,
     Route,
+    SpeechModel,
+    TranscriptionModel,
     by_id,
     served_by,
 )
@@ -101,17 +102,44 @@ def test_the_embedding_models_cost_what_openai_asks() -> None:
 def test_a_model_is_asked_for_what_it_does() -> None:
     """One that embeds does not chat, and the other way round; `param` is model."""
     embeds = EmbeddingModel("e", TokenPrices(1, 0), 1000, engine="x", aliases=("f",))
-    catalog = Catalog([model("a"), embeds, PictureModel("p", 1, engine="x")])
+    speaks, hears = SpeechModel("s", 1, engine="x"), TranscriptionModel("t", 1, engine="x")
+    catalog = Catalog([model("a"), embeds, PictureModel("p", 1, engine="x"), speaks, hears])
+    assert (catalog.speech_model("s").id, catalog.transcription_model("t").id) == ("s", "t")
     assert catalog.picture_model("p").id == "p"
     assert catalog.embedding_model("f").id == "e"
     assert catalog.model("a") is catalog.chat_model("a")
     asked: list[tuple[Callable[[str], object], str]] = [
         (catalog.chat_model, "f"), (catalog.chat_model, "p"), (catalog.embedding_model, "a"), (catalog.picture_model, "a"),
+        (catalog.speech_model, "t"), (catalog.transcription_model, "s"),
     ]  # fmt: skip
     for ask, name in asked:
         with pytest.raises(InvalidValue, match=f"'{name}'") as caught:
             ask(name)
         assert caught.value.param == "model"
+
+
+def test_what_a_model_does_instead_is_said() -> None:
+    """Whoever named it in the wrong place learns where it belongs."""
+    catalog = Catalog([SpeechModel("s", 1, engine="x")])
+    with pytest.raises(InvalidValue, match=r"'s' speaks\. Use it in /v1/audio/speech, or name a chat model\."):
+        catalog.chat_model("s")
+
+
+def test_speech_is_priced_by_characters() -> None:
+    """OpenAI's prices and ours; rounded once, half up."""
+    prices = {each.id: format_usd(each.character_nusd_per_1m) for each in SPEECH_MODELS}
+    assert prices == {"tts-1": "15", "tts-1-hd": "30", "espeak-ng": "1"}
+    assert [each.cost_nusd(37) for each in SPEECH_MODELS] == [555_000, 1_110_000, 37_000]
+    assert [SpeechModel("odd", 500_000).cost_nusd(characters) for characters in (0, 1, 2, 3)] == [0, 1, 1, 2]
+
+
+def test_transcription_is_priced_by_the_minute() -> None:
+    """To the millisecond; rounded once, half up."""
+    prices = {each.id: format_usd(each.minute_nusd) for each in TRANSCRIPTION_MODELS}
+    assert prices == {"whisper-1": "0.006", "gpt-4o-transcribe": "0.006", "gpt-4o-mini-transcribe": "0.003"}
+    whisper = TRANSCRIPTION_MODELS[0]
+    assert [whisper.cost_nusd(ms) for ms in (0, 1, 60_000, 90_001)] == [0, 100, 6_000_000, 9_000_100]
+    assert [TranscriptionModel("odd", 30_000).cost_nusd(ms) for ms in (0, 1, 2, 3)] == [0, 1, 1, 2]
 
 
 def test_each_kind_has_a_stand_in_of_its_own() -> None:

@@ -7,26 +7,10 @@ from typing import Any
 
 import pytest
 
-from minitoolai.core.drawing_wire import (
-    HEAD,
-    LENGTH,
-    MAX_FRAME_BYTES,
-    MAX_ORDER_BYTES,
-    BadFrame,
-    BadOrder,
-    Frames,
-    Kind,
-    Order,
-    fraction_of,
-    frame,
-    order_bytes,
-    progress,
-    read_order,
-)
+from minitoolai.core.child_wire import HEAD, LENGTH, BadFrame, BadOrder, order_bytes
+from minitoolai.core.drawing_wire import MAX_ORDER_BYTES, Order, fraction_of, progress, read_order
 from minitoolai.core.pictures import MAX_PROMPT_CHARACTERS
 from tests.support.onnx_child import asked
-
-SENT = [(Kind.PROGRESS, progress(0.25)[HEAD.size :]), (Kind.PICTURE, b"\x89PNG" * 9), (Kind.FAILED, b"")]
 
 
 def test_an_order_arrives() -> None:
@@ -68,30 +52,6 @@ def test_what_is_no_order_is_refused(content: bytes) -> None:
     """No JSON, no object, no request."""
     with pytest.raises(BadOrder):
         read_order(content)
-
-
-@pytest.mark.parametrize("size", range(1, 20))
-def test_frames_arrive_in_pieces(size: int) -> None:
-    """However the bytes are cut, the same frames come out, in their order."""
-    sent = b"".join(frame(kind, content) for kind, content in SENT)
-    frames = Frames()
-    found = [each for start in range(0, len(sent), size) for each in frames.receive(sent[start : start + size])]
-    assert found == SENT
-
-
-def test_frames_arrive_together() -> None:
-    """Several in one piece, and the beginning of one more is kept."""
-    frames = Frames()
-    sent = b"".join(frame(kind, content) for kind, content in SENT)
-    assert frames.receive(sent + sent[:3]) == SENT
-    assert frames.receive(sent[3:]) == SENT
-
-
-@pytest.mark.parametrize("head", [HEAD.pack(len(Kind), 0), HEAD.pack(Kind.PICTURE, MAX_FRAME_BYTES + 1)])
-def test_what_is_no_frame_is_refused(head: bytes) -> None:
-    """An unknown kind, or more than any picture has: before its bytes are waited for."""
-    with pytest.raises(BadFrame):
-        Frames().receive(head)
 
 
 def test_progress_is_a_share() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import minitoolai
-from minitoolai.core import errors, picture_errors
+from minitoolai.core import errors, picture_errors, speech_errors, transcription_errors
 from minitoolai.core.errors import ApiError, MiniToolError
 
 SOURCES = sorted(Path(minitoolai.__file__).parent.rglob("*.py"))
@@ -21,7 +21,8 @@ def classes(root: type[MiniToolError]) -> list[type[MiniToolError]]:
     return [root, *(below for child in root.__subclasses__() for below in classes(child))]
 
 
-ALL = [each for each in classes(MiniToolError) if each.__module__ in (errors.__name__, picture_errors.__name__)]
+_MODULES = {each.__name__ for each in (errors, picture_errors, speech_errors, transcription_errors)}
+ALL = [each for each in classes(MiniToolError) if each.__module__ in _MODULES]
 API = [each for each in ALL if issubclass(each, ApiError)]
 
 

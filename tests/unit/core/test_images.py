@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minitoolai.core.catalog import SEED_CHAT_MODELS
+from minitoolai.core.builtin_models import SEED_CHAT_MODELS
 from minitoolai.core.images import fixed_rule, image_tokens, most_image_tokens
 from tests.support import faithful_values
 

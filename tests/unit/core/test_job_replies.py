@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from minitoolai.core.job_replies import created_body, job_body
-from minitoolai.core.jobs import JobState, JobView
+from minitoolai.core.jobs import JobKind, JobState, JobView
 
 URL = "https://a.example/files/1.png"
 JOB = JobView(
-    1, UUID(int=1), 1000, JobState.QUEUED, "m", 0.0, 3, None, 0, {}, datetime(2026, 11, 25, tzinfo=UTC), None
+    1, UUID(int=1), 1000, JobKind.PICTURE, JobState.QUEUED, "m", 0.0, 3, None, 0, {}, datetime(2026, 11, 25, tzinfo=UTC),
+    None,
 )  # fmt: skip
 
 

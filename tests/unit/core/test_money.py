@@ -74,6 +74,12 @@ def test_a_charge_is_the_exact_sum_rounded_once_half_up(lines: list[tuple[int, i
     assert charge_nusd(sum(count * price for count, price in lines)) == floor(exact + Fraction(1, 2))
 
 
+@given(st.integers(0, 10**9), st.integers(0, 10**12), st.integers(1, 10**6))
+def test_prices_of_other_units_are_rounded_alike(count: int, price: int, unit: int) -> None:
+    """A minute has 60,000 milliseconds."""
+    assert charge_nusd(count * price, unit) == floor(Fraction(count * price, unit) + Fraction(1, 2))
+
+
 def test_rounding_happens_once() -> None:
     """Two halves make one nano-dollar, not two."""
     assert charge_nusd(500_000) == 1

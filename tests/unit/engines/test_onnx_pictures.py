@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from minitoolai.core.catalog import PictureModel
-from minitoolai.core.drawing_wire import LENGTH, Kind, Order, frame, progress, read_order
+from minitoolai.core.child_wire import LENGTH, frame
+from minitoolai.core.drawing_wire import Kind, Order, progress, read_order
 from minitoolai.core.errors import (
     ApiError,
     EngineRefusedRequest,
@@ -24,7 +25,8 @@ from minitoolai.core.errors import (
     UpstreamTimeout,
 )
 from minitoolai.core.samplers import SCHEDULERS
-from minitoolai.engines.onnx_pictures import RETRY_AFTER_S, OnnxPictures
+from minitoolai.engines.child_connection import RETRY_AFTER_S
+from minitoolai.engines.onnx_pictures import OnnxPictures
 from minitoolai.services.picture_ports import PictureEngine
 from tests.support import tiny_diffusion
 from tests.support.llama_child import short_folder

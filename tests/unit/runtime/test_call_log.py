@@ -44,8 +44,9 @@ def test_a_json_line_says_everything() -> None:
         "request_id": "req_00000000000000000000000000000001", "route": "POST /v1/chat/completions", "status": 200,
         "error": None, "outcome": "completed", "account_id": 1000, "key_id": 3, "model_asked": "alias", "model": "gpt-4o",
         "engine": "up", "attempts": 1, "failures": [], "stream": True, "replayed": False, "prompt_tokens": 21,
-        "cached_tokens": 0, "completion_tokens": 16, "reasoning_tokens": 0, "counted_by_gateway": False,
-        "held_nusd": 20_000, "cost_nusd": 12_750, "hold_ms": 2.0, "first_content_ms": 40, "duration_ms": 1500.0,
+        "cached_tokens": 0, "completion_tokens": 16, "reasoning_tokens": 0, "characters": 0, "audio_ms": 0,
+        "counted_by_gateway": False, "held_nusd": 20_000,
+        "cost_nusd": 12_750, "hold_ms": 2.0, "first_content_ms": 40, "duration_ms": 1500.0,
     }  # fmt: skip
 
 
@@ -56,6 +57,12 @@ def test_a_text_line_is_short() -> None:
         r"2026-11-2\d \d\d:\d5:27,250 INFO minitoolai.calls: req_0+1 POST /v1/chat/completions 200 completed ", line
     )
     assert line.endswith("model=gpt-4o engine=up tokens=21+16 cost=0.00001275 first_content=40ms 1500.0ms")
+    spoken = Settlement(CALL, 12_750, CallOutcome.COMPLETED, characters=37)
+    heard = Settlement(CALL, 12_750, CallOutcome.COMPLETED, audio_ms=1500)
+    for settlement, amount in ((spoken, "characters=37"), (heard, "audio=1500ms")):
+        facts = paid()
+        facts.settlement = settlement
+        assert f" engine=up {amount} cost=" in text_line(record(facts))
     refused = text_line(record(CallFacts(error="invalid_api_key"), status=401))
     assert refused.endswith("POST /v1/chat/completions 401 invalid_api_key 1500.0ms")
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from minitoolai.core.catalog import EMBEDDING_MODELS, ChatModel, EmbeddingModel, Model
+from minitoolai.core.builtin_models import EMBEDDING_MODELS
+from minitoolai.core.catalog import ChatModel, EmbeddingModel, Model
 from minitoolai.core.inner_errors import ConfigInvalid
-from minitoolai.runtime.catalogue import DEFAULT_TEXT_TOKENS, models_of
+from minitoolai.runtime.catalogue import models_of
+from minitoolai.runtime.catalogue_models import DEFAULT_TEXT_TOKENS
 from minitoolai.runtime.config import load_settings
 
 SMALL = "text-embedding-3-small"

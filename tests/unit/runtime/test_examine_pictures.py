@@ -8,7 +8,8 @@ import pytest
 
 from minitoolai.core.picture_errors import StorageUnavailable
 from minitoolai.runtime import examine as module
-from minitoolai.runtime.examine import Finding, examine
+from minitoolai.runtime.examine import examine
+from minitoolai.runtime.examine_engines import Finding
 from minitoolai.runtime.settings import JobsSettings, OnnxEngineSettings, ServerSettings, Settings, StorageSettings
 from tests.support.blobs import FakeBlobs
 
@@ -48,8 +49,8 @@ async def test_an_engine_that_lacks_its_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "verdict", "text"),
     [
-        (None, "ok", "pictures are kept in"),
-        ("file://{folder}/there", "ok", "pictures are kept in"),
+        (None, "ok", "pictures and speech are kept in"),
+        ("file://{folder}/there", "ok", "pictures and speech are kept in"),
         ("file://{folder}/new", "ok", "is not there yet"),
         ("ftp://{folder}", "fail", "storage.url"),
         ("file://{folder}/a-file/below", "ok", "is not there yet"),

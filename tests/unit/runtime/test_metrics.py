@@ -113,6 +113,17 @@ async def test_a_calls_figures() -> None:
     assert 'engine_ready{engine="up"}' not in found
 
 
+async def test_speech_is_counted_in_what_it_is_priced_by() -> None:
+    """Characters that were spoken, and seconds that were written down."""
+    of = metrics(None)
+    for characters, audio_ms in ((37, 0), (3, 0), (0, 2500)):
+        settlement = Settlement(UUID(int=1), 1, CallOutcome.COMPLETED, characters=characters, audio_ms=audio_ms)
+        of.ended(record(model="tts-1", engine="up", attempts=1, held_nusd=1, held_at=0.02, settlement=settlement))
+    found = await page(of)
+    assert found['characters_total{engine="up",model="tts-1"}'] == 40
+    assert found['audio_seconds_total{engine="up",model="tts-1"}'] == 2.5
+
+
 async def test_callers_choose_no_label() -> None:
     """A model that is not in the catalogue is `unknown`, whatever it was called."""
     of = metrics(None)

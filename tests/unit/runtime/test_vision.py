@@ -11,7 +11,8 @@ from minitoolai.core.catalog import ChatModel
 from minitoolai.core.inner_errors import ConfigInvalid
 from minitoolai.runtime.catalogue import engines_of, models_of
 from minitoolai.runtime.examine import examine
-from minitoolai.runtime.settings import EngineSettings, LlamaEngineSettings, ModelSettings, OpenAIEngineSettings, Settings
+from minitoolai.runtime.model_settings import ModelSettings
+from minitoolai.runtime.settings import EngineSettings, LlamaEngineSettings, OpenAIEngineSettings, Settings
 from minitoolai.runtime.vision import pictures_are_inlined
 
 ENGINES: dict[str, EngineSettings] = {

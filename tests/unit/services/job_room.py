@@ -9,13 +9,15 @@ import msgspec
 
 from minitoolai.core.catalog import Catalog, ChatModel, PictureModel, Route
 from minitoolai.core.errors import UpstreamError
-from minitoolai.core.jobs import JobState
+from minitoolai.core.jobs import JobKind, JobState
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.services.job_run import InHand, JobRun
+from minitoolai.services.picture_maker import PictureMaker
 from minitoolai.services.picture_ports import PictureEngine
 from minitoolai.services.routing import Router
 from tests.support.blobs import FakeBlobs
-from tests.support.picture_fakes import FakeJobQueue, FakePictureEngine
+from tests.support.picture_fakes import FakePictureEngine
+from tests.support.queue_fakes import FakeJobQueue
 
 MODEL = PictureModel("m", 1_500_000, engine="e", others=(Route("f", "m-at-f"),))
 CHAT = ChatModel("c", TokenPrices(1, 1), 1000, 500, engine="e")
@@ -30,13 +32,17 @@ class JobRoom:
         self.queue, self.blobs = FakeJobQueue(), FakeBlobs()
         drawing: dict[str, PictureEngine] = {engine.name: engine for engine in engines}
         self.router = Router[PictureModel, PictureEngine](drawing, dict.fromkeys(drawing, failures), random.Random(1))
-        catalog = Catalog([MODEL, CHAT, NOWHERE])
-        self.runs = JobRun(catalog, self.router, self.queue, self.blobs, today=lambda: date(2026, 11, 25))
+        self.maker = PictureMaker(Catalog([MODEL, CHAT, NOWHERE]), self.router)
+        self.runs = self.over(self.blobs)
+
+    def over(self, blobs: FakeBlobs) -> JobRun:
+        """Return runs that keep what is made in another place."""
+        return JobRun({JobKind.PICTURE: self.maker}, self.queue, blobs, today=lambda: date(2026, 11, 25))
 
     async def hand(self, *, attempt: int = 1, failures: int = 0, model: str = "m", request: bytes | None = None) -> InHand:
         """Return a job in hand, claimed as its `attempt` after so many failures."""
         self.queue.add(attempt=attempt - 1, failures=failures, model=model)
-        (job,) = await self.queue.claim("e", 1)
+        (job,) = await self.queue.claim("e", JobKind.PICTURE, 1)
         return InHand(job if request is None else msgspec.structs.replace(job, request=request))
 
     async def run(self, **options: object) -> InHand:

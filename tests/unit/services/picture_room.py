@@ -13,9 +13,10 @@ from minitoolai.core.pricing import TokenPrices
 from minitoolai.core.records import CallFacts
 from minitoolai.services.calls import OpenCalls
 from minitoolai.services.drawing import Drawing, Drawn
+from minitoolai.services.jobs import JobDesk, Made
 from minitoolai.services.metering import new_call_id
 from minitoolai.services.picture_call import PictureCall
-from minitoolai.services.picture_jobs import Made, PictureJobs
+from minitoolai.services.picture_jobs import PictureJobs
 from tests.support.fakes import FakeReplays, principal
 from tests.support.job_fakes import FakeJobs, FakeNews
 
@@ -52,9 +53,8 @@ class PictureRoom:
         self.chance = Chance(*drawn)
         self.calls = OpenCalls()
         self.facts = CallFacts()
-        self.pictures = PictureJobs(
-            Catalog(MODELS), self.jobs, self.news, self.replays, signature_key=KEY, chance=self.chance
-        )
+        self.desk = JobDesk(self.jobs, self.news, self.replays, signature_key=KEY, chance=self.chance)
+        self.pictures = PictureJobs(Catalog(MODELS), self.desk, chance=self.chance)
         self.drawing = Drawing(self.pictures, self.calls)
 
     async def create(self, call: PictureCall = CALL, **changes: Any) -> Made:

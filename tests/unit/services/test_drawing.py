@@ -118,7 +118,7 @@ async def test_one_breaks_something() -> None:
     room.jobs.create = broken  # type: ignore[method-assign]
     with pytest.raises(RuntimeError):
         await room.draw(count=3)
-    assert await room.pictures.close(1)
+    assert await room.desk.close(1)
     assert room.jobs.cancelled == room.ids
     assert len(room.calls) == 0
 
@@ -149,7 +149,7 @@ async def test_the_caller_leaves() -> None:
     task.cancel()
     with pytest.raises(CallerLeft):
         await task
-    assert await room.pictures.close(1)
+    assert await room.desk.close(1)
     assert room.jobs.cancelled == room.ids[1:]
     assert len(room.calls) == 0
 
@@ -247,7 +247,7 @@ async def test_a_repeated_call_waits_for_the_first_ones_jobs() -> None:
     leaving.cancel()
     with pytest.raises(CallerLeft):
         await leaving
-    assert await room.pictures.close(1)
+    assert await room.desk.close(1)
     assert room.jobs.cancelled == []
     room.jobs.create = create  # type: ignore[method-assign]
     for index in range(2):

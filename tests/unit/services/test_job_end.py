@@ -6,16 +6,15 @@ import asyncio
 
 import pytest
 
-from minitoolai.core.catalog import Catalog
 from minitoolai.core.errors import DatabaseUnavailable, InvalidValue
-from minitoolai.core.jobs import MAX_ATTEMPTS, JobState
+from minitoolai.core.jobs import MAX_ATTEMPTS, JobKind, JobState
 from minitoolai.core.picture_errors import StorageUnavailable
 from minitoolai.services import job_run as module
 from minitoolai.services.breaker import State
-from minitoolai.services.job_run import STORE_FAILED, JobRun
+from minitoolai.services.job_run import STORE_FAILED
 from tests.support.blobs import FakeBlobs
 from tests.support.picture_fakes import DRAWN, FakePictureEngine, Step
-from tests.unit.services.job_room import BROKEN, MODEL, JobRoom
+from tests.unit.services.job_room import BROKEN, JobRoom
 
 
 class HangingBlobs(FakeBlobs):
@@ -55,7 +54,7 @@ async def test_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch, failures: int
     monkeypatch.setattr(module, "STORE_S", 0.01)
     room = JobRoom(FakePictureEngine())
     room.blobs = HangingBlobs()
-    room.runs = JobRun(Catalog([MODEL]), room.router, room.queue, room.blobs)
+    room.runs = room.over(room.blobs)
     assert room.state(await room.run(failures=failures)) is state
     hand = await room.hand()
     room.queue.take(hand.job)
@@ -84,7 +83,7 @@ async def test_a_picture_that_cannot_be_thrown_away_is_left_over(caplog: pytest.
 
     room = JobRoom(FakePictureEngine())
     room.blobs = Stuck()
-    room.runs = JobRun(Catalog([MODEL]), room.router, room.queue, room.blobs)
+    room.runs = room.over(room.blobs)
     hand = await room.hand()
     room.queue.take(hand.job)
     await room.runs.run(hand)
@@ -120,7 +119,7 @@ async def test_what_is_put_back_waits_for_nothing() -> None:
     hand = await room.hand(attempt=2 * MAX_ATTEMPTS, failures=2)
     await room.runs.put_back(hand)
     assert room.queue.pauses == [(hand.job.id, 0.0)]
-    (again,) = await room.queue.claim("e", 1)
+    (again,) = await room.queue.claim("e", JobKind.PICTURE, 1)
     assert (again.attempt, again.failures) == (2 * MAX_ATTEMPTS + 1, 2)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from minitoolai.core.errors import DatabaseUnavailable
-from minitoolai.core.jobs import StoredFile
+from minitoolai.core.jobs import JobKind, StoredFile
 from minitoolai.core.picture_errors import StorageUnavailable
 from minitoolai.services import job_keeping as module
 from minitoolai.services.job_keeping import (
@@ -29,7 +29,7 @@ from minitoolai.services.job_keeping import (
 from minitoolai.services.job_run import InHand
 from tests.support.blobs import FakeBlobs
 from tests.support.loop_time import FakeLoopTime
-from tests.support.picture_fakes import FakeJobQueue
+from tests.support.queue_fakes import FakeJobQueue
 
 DAY_S = 86_400.0
 
@@ -53,7 +53,7 @@ async def in_hand(queue: FakeJobQueue, count: int = 1) -> list[InHand]:
     """Return jobs in hand."""
     for _ in range(count):
         queue.add()
-    return [InHand(job) for job in await queue.claim("e", count)]
+    return [InHand(job) for job in await queue.claim("e", JobKind.PICTURE, count)]
 
 
 async def test_leases_are_renewed_every_five_seconds(rounds: Rounds) -> None:
@@ -197,7 +197,7 @@ async def test_the_store_is_listed_once_an_hour(rounds: Rounds) -> None:
     blobs = FakeBlobs()
     two_hours = int(2 * LEFT_OVER_S / FORGET_S)
     await rounds(two_hours, forget_jobs(FakeJobQueue(), blobs, 30 * DAY_S, lambda: date(2026, 11, 25)))
-    assert blobs.asked == [("list_before", "pictures")] * 2
+    assert blobs.asked == [("list_before", "pictures"), ("list_before", "speech")] * 2
 
 
 @pytest.mark.parametrize("failure", [DatabaseUnavailable(), RuntimeError("anything")])

@@ -19,7 +19,8 @@ from minitoolai.core.errors import (
 )
 from minitoolai.core.jobs import JobState
 from minitoolai.services.breaker import State
-from minitoolai.services.job_run import ENGINE_FAILED, LONGEST_WAIT_S, UNREADABLE, JobRun
+from minitoolai.services.job_run import ENGINE_FAILED, LONGEST_WAIT_S, UNREADABLE
+from minitoolai.services.picture_maker import PictureMaker
 from tests.support.picture_fakes import ASKED, DRAWN, FakePictureEngine
 from tests.support.pictures import picture
 from tests.unit.services.job_room import BROKEN, MODEL, JobRoom
@@ -168,13 +169,14 @@ async def test_one_probe_at_a_time() -> None:
         def enter(self, now: float) -> None:
             return None
 
-    room.runs = JobRun(Catalog([MODEL]), Taken(), room.queue, room.blobs)  # type: ignore[arg-type]
+    room.maker = PictureMaker(Catalog([MODEL]), Taken())  # type: ignore[arg-type]
+    room.runs = room.over(room.blobs)
     hand = await room.run()
     assert (room.state(hand), engine.asked) == (JobState.QUEUED, [])
 
 
 @pytest.mark.parametrize(
-    ("model", "words"), [("gone", "does not exist"), ("c", "does not draw")]
+    ("model", "words"), [("gone", "does not exist"), ("c", "chats")]
 )  # fmt: skip
 async def test_a_model_that_cannot_draw_ends_the_job(model: str, words: str) -> None:
     """The settings have changed since it was asked for."""

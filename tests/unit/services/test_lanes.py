@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from minitoolai.core.catalog import ChatModel, Model, PictureModel, Route
+from minitoolai.core.catalog import Model, PictureModel, Route
 from minitoolai.core.errors import UpstreamError
-from minitoolai.core.pricing import TokenPrices
+from minitoolai.core.jobs import JobKind
 from minitoolai.services import routing
 from minitoolai.services.breaker import FIRST_PAUSE_S, State
 from minitoolai.services.lanes import Lane, Lanes
@@ -19,7 +19,6 @@ from tests.support.picture_fakes import FakePictureEngine
 
 ALONE = PictureModel("alone", 1, engine="e")
 BOTH = PictureModel("both", 1, engine="e", others=(Route("f"), Route("elsewhere")))
-CHAT = ChatModel("c", TokenPrices(1, 1), 1000, 500, engine="e")
 
 
 class Room:
@@ -31,7 +30,8 @@ class Room:
         self.router: Router[PictureModel, PictureEngine] = Router(engines, {"e": 1, "f": 1}, random.Random(1))
         #: Engines that are not there.
         self.away: set[str] = set()
-        self.lane: Lane = Lanes(self.router, models, {name: self._asker(name) for name in ("e", "f")}).of(first)
+        askers = {name: self._asker(name) for name in ("e", "f")}
+        self.lane: Lane = Lanes(JobKind.PICTURE, self.router, models, askers).of(first)
 
     def _asker(self, name: str):  # type: ignore[no-untyped-def]
         async def ask() -> bool:
@@ -57,7 +57,7 @@ async def test_as_many_as_are_drawn_side_by_side() -> None:
     assert await room.lane.free() == 0
 
 
-@pytest.mark.parametrize("models", [(), (ALONE,), (ALONE, BOTH), (CHAT,)])
+@pytest.mark.parametrize("models", [(), (ALONE,), (ALONE, BOTH)])
 async def test_none_while_the_engine_is_away(models: tuple[Model, ...]) -> None:
     """It loads, or died; some model of it has no other engine."""
     room = Room(*models)
@@ -75,7 +75,7 @@ async def test_none_while_it_is_left_alone() -> None:
 
 async def test_all_while_another_stands_in() -> None:
     """For every model of the engine; what stands in must take work itself."""
-    room = Room(BOTH, CHAT)
+    room = Room(BOTH)
     room.away = {"e"}
     assert await room.lane.free() == 3
     room.away = {"e", "f"}
@@ -103,4 +103,4 @@ async def test_an_engine_of_which_nobody_asks_is_there() -> None:
     """An upstream is known by its breaker alone."""
     room = Room(ALONE)
     engine = FakePictureEngine("e", parallel=2)
-    assert await Lanes(room.router, [ALONE], {}).of(engine).free() == 2
+    assert await Lanes(JobKind.PICTURE, room.router, [ALONE], {}).of(engine).free() == 2

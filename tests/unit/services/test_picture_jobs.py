@@ -35,9 +35,9 @@ from minitoolai.core.picture_errors import (
 )
 from minitoolai.core.pictures import PictureRequest
 from minitoolai.core.signatures import check_job
-from minitoolai.services import picture_jobs
+from minitoolai.services import jobs as module
+from minitoolai.services.jobs import DRAWS
 from minitoolai.services.metering import new_call_id
-from minitoolai.services.picture_jobs import DRAWS
 from tests.support.clients import until
 from tests.support.fakes import ACCOUNT_ID, KEY_ID, principal
 from tests.support.job_fakes import RATES
@@ -120,7 +120,7 @@ async def test_a_full_queue() -> None:
         with pytest.raises(error) as caught:
             await room.create()
         assert type(caught.value) is error
-        assert caught.value.retry_after_s == picture_jobs.FULL_RETRY_S
+        assert caught.value.retry_after_s == module.FULL_RETRY_S
 
 
 async def test_what_is_refused_before_the_ledger_is_asked() -> None:
@@ -203,14 +203,14 @@ async def test_a_caller_that_leaves_while_its_job_is_made_has_none() -> None:
     gate.set_result(None)
     await until(lambda: room.jobs.cancelled, "the job is cancelled")
     assert room.jobs.cancelled == room.ids
-    assert await room.pictures.close(1)
+    assert await room.desk.close(1)
 
 
 @pytest.mark.parametrize("leaves", [False, True])
 async def test_a_job_of_which_nothing_is_known_is_cancelled(monkeypatch: pytest.MonkeyPatch, *, leaves: bool) -> None:
     """The database went away while it was made, and makes it only later: it is looked for until then, whether or not its
     caller is still there."""
-    monkeypatch.setattr(picture_jobs, "UNDO_PAUSE_S", 0.0)
+    monkeypatch.setattr(module, "UNDO_PAUSE_S", 0.0)
     room = PictureRoom()
     create, late, broken = room.jobs.create, [], asyncio.Event()
 
@@ -230,18 +230,18 @@ async def test_a_job_of_which_nothing_is_known_is_cancelled(monkeypatch: pytest.
         await task
     await until(lambda: len(room.jobs.looked) > 3, "it is looked for")
     await create(late[0])
-    assert await room.pictures.close(5)
+    assert await room.desk.close(5)
     assert room.jobs.cancelled == room.ids == [late[0].id]
 
 
 async def test_a_job_that_was_never_made_is_not_looked_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once no server can make it any more, once is enough."""
-    monkeypatch.setattr(picture_jobs, "DOUBT_S", 0.0)
+    monkeypatch.setattr(module, "DOUBT_S", 0.0)
     room = PictureRoom()
     room.jobs.answers = [DatabaseUnavailable(retry_after_s=2)]
     with pytest.raises(DatabaseUnavailable):
         await room.create()
-    assert await room.pictures.close(1)
+    assert await room.desk.close(1)
     assert (len(room.jobs.looked), room.jobs.cancelled) == (1, [])
 
 
@@ -251,19 +251,19 @@ async def test_a_job_that_its_caller_was_given_again_is_not_undone() -> None:
     made = await room.create(repeatable=AGAIN)
     (new,) = room.jobs.made
     room.jobs.repeated.add(new.call_id)
-    await room.pictures.undo(made.job_id, new.call_id)
+    await room.desk.undo(made.job_id, new.call_id)
     assert room.jobs.cancelled == []
 
 
 async def test_another_ones_job_is_never_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """An id that was taken is another call's."""
-    monkeypatch.setattr(picture_jobs, "UNDO_PAUSE_S", 0.0)
+    monkeypatch.setattr(module, "UNDO_PAUSE_S", 0.0)
     room = PictureRoom()
     made = await room.create()
-    await room.pictures.undo(made.job_id, new_call_id())
+    await room.desk.undo(made.job_id, new_call_id())
     assert room.jobs.cancelled == []
     room.jobs.failures = [DatabaseUnavailable(), DatabaseUnavailable()]
-    await room.pictures.undo(made.job_id, room.jobs.made[0].call_id)
+    await room.desk.undo(made.job_id, room.jobs.made[0].call_id)
     assert room.jobs.cancelled == [made.job_id]
 
 
@@ -272,6 +272,6 @@ async def test_undoing_ends_with_the_process() -> None:
     room = PictureRoom()
     made = await room.create()
     room.jobs.failures = [DatabaseUnavailable()] * 1000
-    room.pictures.undo(made.job_id, room.jobs.made[0].call_id)
-    assert not await room.pictures.close(0.01)
-    assert await room.pictures.close(0.01)
+    room.desk.undo(made.job_id, room.jobs.made[0].call_id)
+    assert not await room.desk.close(0.01)
+    assert await room.desk.close(0.01)

@@ -30,8 +30,8 @@ def due(number: int = 0, attempt: int = 1) -> DueWebhook:
 
 def teller(webhooks: FakeWebhooks, sender: FakeSender) -> Teller:
     """Return a teller over fakes, at a time that stands still."""
-    link = {MIN_JOB_ID: "https://here/x.png"}.get
-    return Teller(webhooks, sender, key=KEY, image_url=link, clock=lambda: NOW_S + 0.9)
+    links = {MIN_JOB_ID: "https://here/x.png"}
+    return Teller(webhooks, sender, key=KEY, link=lambda job: links.get(job.id), clock=lambda: NOW_S + 0.9)
 
 
 @contextlib.asynccontextmanager

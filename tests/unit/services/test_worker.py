@@ -13,17 +13,19 @@ import pytest
 
 from minitoolai.core.catalog import Catalog, PictureModel
 from minitoolai.core.errors import DatabaseUnavailable, UpstreamError
-from minitoolai.core.jobs import JobState
+from minitoolai.core.jobs import JobKind, JobState
 from minitoolai.services import job_keeping, job_run
 from minitoolai.services import worker as module
 from minitoolai.services.job_run import JobRun
 from minitoolai.services.lanes import Lanes
+from minitoolai.services.picture_maker import PictureMaker
 from minitoolai.services.picture_ports import PictureEngine
 from minitoolai.services.routing import Router
 from minitoolai.services.worker import Worker
 from tests.support.blobs import FakeBlobs
 from tests.support.clients import until
-from tests.support.picture_fakes import DRAWN, FakeJobNews, FakeJobQueue, FakePictureEngine, Step
+from tests.support.picture_fakes import DRAWN, FakePictureEngine, Step
+from tests.support.queue_fakes import FakeJobNews, FakeJobQueue
 
 MODELS = [PictureModel("m", 1, engine="e"), PictureModel("n", 1, engine="f")]
 
@@ -38,8 +40,8 @@ class Room:
         router: Router[PictureModel, PictureEngine] = Router(drawing, dict.fromkeys(drawing, 0), random.Random(1))
         #: Engines that are not there.
         self.away: set[str] = set()
-        lanes = Lanes(router, MODELS, {name: self._asker(name) for name in drawing})
-        runs = JobRun(Catalog(MODELS), router, self.queue, self.blobs)
+        lanes = Lanes(JobKind.PICTURE, router, MODELS, {name: self._asker(name) for name in drawing})
+        runs = JobRun({JobKind.PICTURE: PictureMaker(Catalog(MODELS), router)}, self.queue, self.blobs)
         self.worker = Worker(
             self.queue, self.news, runs, [lanes.of(engine) for engine in engines], drain_timeout_s=drain_timeout_s
         )
@@ -169,7 +171,7 @@ async def test_it_lives_through_an_outage(caplog: pytest.LogCaptureFixture) -> N
     said = [record.message for record in caplog.records if record.name == module.__name__]
     assert said == [
         "the database cannot be reached: no job is taken until it is back",
-        "no job of e can be taken",
+        "no picture job of e can be taken",
         "the database is back",
     ]
 
@@ -249,9 +251,9 @@ async def test_a_job_claimed_while_it_was_told_to_stop_is_not_forgotten() -> Non
     room = Room(FakePictureEngine("e", UpstreamError(model="m")))
     claim = room.queue.claim
 
-    async def stopping(engine: str, most: int) -> Any:
+    async def stopping(engine: str, kind: JobKind, most: int) -> Any:
         room.worker.stop()
-        return await claim(engine, most)
+        return await claim(engine, kind, most)
 
     room.queue.claim = stopping  # type: ignore[method-assign]
     job = room.queue.add()

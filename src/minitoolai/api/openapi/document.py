@@ -120,8 +120,10 @@ def _shown(name: str, operation: Operation, bodies: Mapping[type[Any], Schema]) 
         shown["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body:
         found = [bodies[body] for body in operation.body]
-        content = {"schema": found[0] if len(found) == 1 else {"anyOf": found}, "example": operation.example}
-        shown["requestBody"] = {"required": True, "content": {"application/json": content}}
+        content: dict[str, Any] = {"schema": found[0] if len(found) == 1 else {"anyOf": found}}
+        if operation.example is not None:
+            content["example"] = operation.example
+        shown["requestBody"] = {"required": True, "content": {operation.media: content}}
     return shown
 
 
@@ -176,14 +178,15 @@ def _new_job_error(kinds: Sequence[type[ApiError]]) -> Schema:
     return record({**told, "error": _error_object(kinds)})
 
 
-def _job_error(kinds: Sequence[type[ApiError]]) -> Schema:
-    told = {"status": constant("error"), "image_url": _NULL, "message": STRING}
-    return record(told, {"error": _error_object(kinds)})
+def _job_error(where: str) -> Callable[[Sequence[type[ApiError]]], Schema]:
+    told = {"status": constant("error"), where: _NULL, "message": STRING}
+    return lambda kinds: record(told, {"error": _error_object(kinds)})
 
 
 #: Shapes of errors beside OpenAI's, by the name that stands in `Operation.shape`.
 SHAPES: Mapping[str, Callable[[Sequence[type[ApiError]]], Schema]] = {
-    "Anthropic": _anthropic_error, "NewJob": _new_job_error, "Job": _job_error,
+    "Anthropic": _anthropic_error, "NewJob": _new_job_error, "Job": _job_error("image_url"),
+    "SpeechJob": _job_error("audio_url"),
 }  # fmt: skip
 
 

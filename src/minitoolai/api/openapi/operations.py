@@ -8,6 +8,8 @@ from typing import Any
 
 from minitoolai.api.chat_request import ChatBody
 from minitoolai.api.embeddings import EmbeddingsBody
+from minitoolai.api.files import MEDIA_TYPES as FILE_TYPES
+from minitoolai.api.job_routes import CancelBody, JobBody
 from minitoolai.api.messages.schema import CountBody, MessagesBody
 from minitoolai.api.openapi import replies
 from minitoolai.api.openapi.replies import DAY, REQUEST_ID, Schema, constant
@@ -15,11 +17,16 @@ from minitoolai.api.paid import MAX_IDEMPOTENCY_KEY
 from minitoolai.api.picture_bodies import ImagesBody, TextToImageBody
 from minitoolai.api.queries import LONGEST, MOST_ROWS
 from minitoolai.api.responses.body import ResponsesBody
-from minitoolai.api.texttoimage import CancelBody, JobBody
+from minitoolai.api.speech_bodies import TAG, SpeechBody, TextToSpeechBody
+from minitoolai.api.transcriptions import SoundQuoteBody, TranscriptionBody
 from minitoolai.api.usage import MOST_ID
+from minitoolai.core.speech import MEDIA_TYPES
 
 _QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 _PICTURE = {"model": "realvision", "prompt": "a red circle on a white ground"}
+_JOB_NAMED = {"jobid": "1234567890123", "signature": "0123456789abcdefghijkl"}
+_JOB_ASKED = {**_JOB_NAMED, "wait": 0}
+_FILE_NAME = rf"^[0-9]{{1,16}}\.({'|'.join(FILE_TYPES)})$"
 #: Refusals that any request may meet: before its path is known, and by a fault of ours.
 _ANY = (400, 408, 431, 500)
 #: With a key: wrong, not allowed, the database away.
@@ -57,6 +64,8 @@ class Operation:
     #: The structs that check its body, and an example.
     body: tuple[type[Any], ...] = ()
     example: Mapping[str, Any] | None = None
+    #: What the body is.
+    media: str = "application/json"
     parameters: tuple[Parameter, ...] = ()
     #: Headers of a reply beside `x-request-id`.
     headers: tuple[str, ...] = ()
@@ -93,6 +102,9 @@ _PAID_PARAMETERS = (
     ),
 )  # fmt: skip
 _PAID_HEADERS = ("x-minitoolai-cost", "x-minitoolai-balance", "x-minitoolai-ignored", "x-minitoolai-replayed", "x-ratelimit")
+#: A sound that is streamed says nothing of its cost.
+_SPEECH_HEADERS = ("x-minitoolai-ignored", "x-minitoolai-replayed", "x-ratelimit")
+_SOUNDS: Mapping[str, Schema] = {media.partition(";")[0]: {} for media in MEDIA_TYPES.values()}
 _PAGE_PARAMETERS = (
     Parameter("from", "query", DAY, "The first day, in UTC."),
     Parameter("to", "query", DAY, "The day after the last one."),
@@ -141,15 +153,45 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "POST /api/texttoimage/jobs": Operation(
         "How a job stands, by its signature.", _json(replies.JOB), _JOB, keyed=False, body=(JobBody,),
-        example={"jobid": "1234567890123", "signature": "0123456789abcdefghijkl", "wait": 0}, shape="Job",
+        example=_JOB_ASKED, shape="Job",
     ),
     "POST /api/texttoimage/jobs/cancel": Operation(
         "Ends a job, by its signature or by a key of its account.", _json(replies.JOB), (*_JOB, 401, 403), keyed=False,
-        body=(CancelBody,), example={"jobid": "1234567890123", "signature": "0123456789abcdefghijkl"}, shape="Job",
+        body=(CancelBody,), example=_JOB_NAMED, shape="Job",
     ),
     "POST /v1/images/generations": Operation(
         "Pictures, as OpenAI's: waits for them.", _json(replies.IMAGES), _PAID, body=(ImagesBody,), example=_PICTURE,
         parameters=_PAID_PARAMETERS, headers=_PAID_HEADERS,
+    ),
+    "POST /api/texttospeech": Operation(
+        "Speech, streamed; of a long text, a job.", {**_SOUNDS, **_json(replies.NEW_JOB)}, _PAID, body=(TextToSpeechBody,),
+        example={"model": "tts-1", "text": "Hello there."}, parameters=_PAID_PARAMETERS, headers=_SPEECH_HEADERS,
+        shape="NewJob",
+    ),
+    "POST /v1/audio/speech": Operation(
+        "Speech, as OpenAI's: streamed as sound, or in events.", {**_SOUNDS, "text/event-stream": {}}, _PAID,
+        body=(SpeechBody,), example={"model": "tts-1", "input": "Hello there.", "voice": "alloy"},
+        parameters=_PAID_PARAMETERS, headers=_SPEECH_HEADERS,
+    ),
+    "GET /v1/audio/voices": Operation(
+        "The voices that there are: OpenAI's names, and the engines' own.", _json(replies.VOICES), (*_KEYED, 404),
+        parameters=(
+            Parameter("model", "query", {"type": "string", "maxLength": LONGEST}, "Voices of one model."),
+            Parameter("language", "query", {"type": "string", "pattern": f"^{TAG}$", "maxLength": 35}, "As BCP 47 tags it."),
+        ),
+    ),
+    "POST /api/texttospeech/jobs": Operation(
+        "How a long text's job stands, by its signature.", _json(replies.SPEECH_JOB), _JOB, keyed=False, body=(JobBody,),
+        example=_JOB_ASKED, shape="SpeechJob",
+    ),
+    "POST /api/texttospeech/jobs/cancel": Operation(
+        "Ends a long text's job, by its signature or by a key of its account.", _json(replies.SPEECH_JOB),
+        (*_JOB, 401, 403), keyed=False, body=(CancelBody,), example=_JOB_NAMED, shape="SpeechJob",
+    ),
+    "POST /v1/audio/transcriptions": Operation(
+        "What is said in a sound, as OpenAI's.",
+        {**_or_stream(replies.TRANSCRIPTION), "text/plain": replies.STRING, "text/vtt": replies.STRING}, _PAID,
+        body=(TranscriptionBody,), media="multipart/form-data", parameters=_PAID_PARAMETERS, headers=_PAID_HEADERS,
     ),
     "GET /v1/models": Operation(
         "The models that the key may use; in Anthropic's shape with the header `anthropic-version`.", _json(replies.MODELS)
@@ -173,16 +215,17 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "POST /v1/quotes": Operation(
         "The most that a call with this body may cost.", _json(replies.QUOTE), _MODEL,
-        body=(ChatBody, EmbeddingsBody, TextToImageBody, ImagesBody),
+        body=(ChatBody, EmbeddingsBody, TextToImageBody, ImagesBody, TextToSpeechBody, SpeechBody, SoundQuoteBody),
         example={"model": "gpt-4o-mini", "messages": _QUESTION},
     ),
     "GET /v1/webhook-secret": Operation("What the account's webhooks are verified with.", _json(replies.WEBHOOK_SECRET)),
     "GET /v1/prices": Operation("What every model costs.", _json(replies.PRICES), _ANY, keyed=False),
     "GET /files/{id}": Operation(
-        "A finished picture, by its signed link.", {"image/png": {}}, (*_ANY, 404, 503), keyed=False, also=(206,),
+        "A finished picture or speech, by its signed link.", {kind: {} for kind in FILE_TYPES.values()}, (*_ANY, 404, 503),
+        keyed=False, also=(206,),
         bare=(304, 416),
         parameters=(
-            Parameter("id", "path", {"type": "string", "pattern": r"^[0-9]{1,16}\.png$"}, "The file's name."),
+            Parameter("id", "path", {"type": "string", "pattern": _FILE_NAME}, "The file's name."),
             Parameter("e", "query", {"type": "string", "pattern": "^[0-9]{1,12}$"}, "When the link ends; from the link."),
             Parameter("s", "query", replies.STRING, "The link's signature; from the link."),
         ),

@@ -12,6 +12,7 @@ Schema: TypeAlias = dict[str, Any]
 
 STRING: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
+SECONDS: Schema = {"type": "number", "minimum": 0}
 BOOLEAN: Schema = {"type": "boolean"}
 #: USD as text: exact, up to 9 places.
 USD: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$", "examples": ["0.00001275"]}
@@ -48,8 +49,8 @@ _COLUMNS: Mapping[str, Schema] = {
     "engine": nullable(STRING), "outcome": constant("completed", "failed", "cut", "abandoned", "expired"),
     "kind": constant("credit", "capture", "expiry", "late_capture", "shortfall"), "amount": USD,
     "prompt_tokens": COUNT, "cached_tokens": COUNT, "completion_tokens": COUNT, "reasoning_tokens": COUNT, "calls": COUNT,
-    "images": COUNT, "counted_by_gateway": BOOLEAN, "input_usd_per_1m": USD, "cached_input_usd_per_1m": USD,
-    "output_usd_per_1m": USD,
+    "images": COUNT, "characters": COUNT, "audio_seconds": SECONDS, "counted_by_gateway": BOOLEAN, "input_usd_per_1m": USD,
+    "cached_input_usd_per_1m": USD, "output_usd_per_1m": USD, "usd_per_1m_characters": USD, "usd_per_minute": USD,
     "fees": USD, "service_tier": nullable(STRING), "first_content_ms": nullable(COUNT), "held": USD, "cost": USD,
 }  # fmt: skip
 
@@ -104,20 +105,24 @@ EMBEDDINGS = record(
     }
 )  # fmt: skip
 NEW_JOB = record({"status": constant("success"), "jobid": COUNT, "signature": STRING})
-_DRAWN = record(
-    {
-        "status": constant("success"), "image_url": {"type": "string", "format": "uri"}, "message": constant("success"),
-        "seed": nullable(COUNT), "cost": USD,
-    }
-)  # fmt: skip
-_WAITING = record(
-    {
-        "status": constant("processing"), "image_url": {"type": "null"}, "message": constant("queued", "running"),
-        "progress": {"type": "number", "minimum": 0, "maximum": 1}, "position": COUNT,
-    }
-)  # fmt: skip
-_ENDED = record({"status": constant("error"), "image_url": {"type": "null"}, "message": STRING})
-JOB: Schema = {"anyOf": [_DRAWN, _WAITING, _ENDED]}
+
+
+def _job(where: str, facts: Mapping[str, Schema]) -> Schema:
+    """Return the schema of how a job stands; `where`: the field with its link, `facts`: what is told of one that is done."""
+    done = {"status": constant("success"), where: {"type": "string", "format": "uri"}, "message": constant("success")}
+    waits = {"status": constant("processing"), where: {"type": "null"}, "message": constant("queued", "running")}
+    fraction: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    ended = {"status": constant("error"), where: {"type": "null"}, "message": STRING}
+    return {
+        "anyOf": [
+            record({**done, **facts, "cost": USD}), record({**waits, "progress": fraction, "position": COUNT}),
+            record(ended),
+        ]
+    }  # fmt: skip
+
+
+JOB = _job("image_url", {"seed": nullable(COUNT)})
+SPEECH_JOB = _job("audio_url", {"characters": COUNT})
 IMAGES = record(
     {
         "created": COUNT,
@@ -125,7 +130,24 @@ IMAGES = record(
         "usage": record({"input_tokens": COUNT, "output_tokens": COUNT, "total_tokens": COUNT, "cost": COST}),
     }
 )
-_MODEL_KIND = constant("chat", "embedding", "image")
+TRANSCRIPTION = record(
+    {"text": STRING, "usage": record({"type": constant("duration", "tokens"), "cost": COST}, {"seconds": SECONDS})},
+    text="The engine's reply, its usage with the cost.",
+)
+VOICES = record(
+    {
+        "object": constant("list"),
+        "data": rows(
+            record(
+                {
+                    "id": STRING, "object": constant("voice"), "name": STRING, "language": STRING,
+                    "gender": nullable(constant("female", "male", "neutral")), "models": rows(STRING),
+                }
+            )
+        ),
+    }
+)  # fmt: skip
+_MODEL_KIND = constant("chat", "embedding", "image", "speech", "transcription")
 MODEL = record(
     {
         "id": STRING, "object": constant("model"), "created": COUNT, "owned_by": STRING, "served_by": STRING,
@@ -144,7 +166,8 @@ PRICES = record(
             record(
                 {
                     "id": STRING, "object": constant("price"), "type": _MODEL_KIND, "aliases": rows(STRING),
-                    "starter": BOOLEAN, **_PRICES, "usd_per_image": nullable(USD), "vision": BOOLEAN,
+                    "starter": BOOLEAN, **_PRICES, "usd_per_image": nullable(USD), "usd_per_1m_characters": nullable(USD),
+                    "usd_per_minute": nullable(USD), "vision": BOOLEAN,
                     "service_tiers": {"type": "object", "additionalProperties": record(_PRICES)},
                     "web_search_usd_per_call": nullable(USD), "context_tokens": nullable(COUNT),
                     "max_completion_tokens": nullable(COUNT),
@@ -156,7 +179,9 @@ PRICES = record(
 QUOTE = record(
     {
         "object": constant("quote"), "model": STRING, "max_cost": USD, "max_completion_tokens": nullable(COUNT),
-        "lines": rows(record({"what": STRING, "count": COUNT, "usd_per_1m": nullable(USD), "cost": USD})),
+        "lines": rows(
+            record({"what": STRING, "count": COUNT, "usd_per_1m": nullable(USD), "cost": USD}, {"usd_per_minute": USD})
+        ),
     }
 )  # fmt: skip
 BALANCE = record(

@@ -25,9 +25,7 @@ def start(boot: Boot, _report: Report) -> tuple[object, dict[str, Any]]:
         raise BootError("engine_missing", why) from error
     words = prompts.load(model)
     loaded = networks.load(model, boot.threads, boot.providers)
-    listener = server.listen(boot.socket)
-    serving = server.Server(listener, drawing.Drawing(model, words, loaded).draw, boot.parallel)
-    serving.start()
+    serving = server.serve(boot.socket, drawing.Drawing(model, words, loaded).draw, boot.parallel)
     return serving, {
         "parallel": boot.parallel,
         "threads": loaded.threads,

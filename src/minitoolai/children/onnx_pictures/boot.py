@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minitoolai.children.program import BootDocument
+from minitoolai.children.program import ModelBoot
 
 #: Most pictures drawn side by side.
 MAX_PARALLEL = 16
@@ -15,7 +15,7 @@ CPU_PROVIDER = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
-class Boot(BootDocument):
+class Boot(ModelBoot):
     """The boot document. `model_path` is the model's folder."""
 
     #: Threads for the arithmetic of one picture; null: as many as there are cores for us.

@@ -23,7 +23,7 @@ def test_boot_document_with_everything() -> None:
     """Every field is taken as it is given."""
     document = {**GOOD, "threads": 3, "providers": ["CUDAExecutionProvider", CPU_PROVIDER], "parallel": MAX_PARALLEL}
     boot = Boot.parse(json.dumps(document).encode() + b"\n")
-    assert boot == Boot("/model", "/tmp/d.sock", 3, ("CUDAExecutionProvider", CPU_PROVIDER), MAX_PARALLEL)
+    assert boot == Boot("/tmp/d.sock", "/model", 3, ("CUDAExecutionProvider", CPU_PROVIDER), MAX_PARALLEL)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from minitoolai.core.drawing_wire import HEAD, LENGTH, Kind, Order, fraction_of, order_bytes
+from minitoolai.core.child_wire import HEAD, LENGTH, order_bytes
+from minitoolai.core.drawing_wire import Kind, Order, fraction_of
 from tests.support import tiny_diffusion
 from tests.support.child_process import assert_ends_with_its_parent
 from tests.support.llama_child import short_folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
@@ -14,9 +13,9 @@ import pytest
 from minitoolai.children.onnx_pictures import server
 from minitoolai.children.onnx_pictures.drawing import Progress
 from minitoolai.children.onnx_pictures.networks import NetworkFailed
-from minitoolai.children.onnx_pictures.server import CallerLeft, Server
-from minitoolai.children.report import BootError
-from minitoolai.core.drawing_wire import LENGTH, MAX_ORDER_BYTES, Frames, Kind, Order, fraction_of, order_bytes
+from minitoolai.children.serving import CallerLeft
+from minitoolai.core.child_wire import LENGTH, Frames, order_bytes
+from minitoolai.core.drawing_wire import MAX_FRAME_BYTES, MAX_ORDER_BYTES, Kind, Order, fraction_of
 from tests.support.llama_child import short_folder
 from tests.support.onnx_child import PATIENCE_S, asked
 
@@ -53,7 +52,7 @@ class Room:
     def __init__(self, path: Path, parallel: int) -> None:
         self.path = str(path)
         self.painter = Painter()
-        Server(server.listen(self.path), self.painter.draw, parallel).start()
+        server.serve(self.path, self.painter.draw, parallel)
 
     def send(self, content: bytes) -> socket.socket:
         """Open a connection and send bytes."""
@@ -79,7 +78,7 @@ def folder() -> Iterator[Path]:
 
 def rest(connection: socket.socket) -> list[tuple[Kind, bytes]]:
     """Return all frames until the end."""
-    frames, found = Frames(), []
+    frames, found = Frames(Kind, MAX_FRAME_BYTES), []
     with connection:
         while data := connection.recv(65536):
             found += frames.receive(data)
@@ -160,38 +159,3 @@ def test_what_is_no_order_is_refused(folder: Path, capfd: pytest.CaptureFixture[
     assert rest(room.send(content)) == [(Kind.REFUSED, b"order_invalid")]
     assert room.painter.begun.empty()
     assert "cannot be drawn" in capfd.readouterr().err
-
-
-def test_half_an_order_is_dropped(folder: Path) -> None:
-    """Who leaves in the middle of his order is not waited for."""
-    room = Room(folder / "s.sock", 1)
-    for content in (b"", b"\0\0", order_bytes(Order(asked()))[:-1]):
-        room.send(content).close()
-    room.painter.go.put(None)
-    assert rest(room.order(2))[-1] == (Kind.PICTURE, b"picture 2")
-    assert room.painter.begun.get(timeout=PATIENCE_S) == 2
-
-
-def test_the_socket_is_for_this_user(folder: Path) -> None:
-    """What lies there from before is replaced, and nobody else may connect."""
-    path = folder / "s.sock"
-    path.touch()
-    with server.listen(str(path)):
-        assert path.is_socket()
-        assert path.stat().st_mode & 0o077 == 0
-
-
-def test_a_place_that_cannot_be_listened_at(folder: Path) -> None:
-    """A folder that is not there is told with its path."""
-    with pytest.raises(BootError, match=r"none/s\.sock") as caught:
-        server.listen(str(folder / "none" / "s.sock"))
-    assert caught.value.code == "boot_invalid"
-
-
-def test_its_threads_end_with_the_process(folder: Path) -> None:
-    """None of them keeps an interpreter alive."""
-    before = set(threading.enumerate())
-    Room(folder / "s.sock", 3)
-    begun = set(threading.enumerate()) - before
-    assert len(begun) == 4
-    assert all(thread.daemon for thread in begun)

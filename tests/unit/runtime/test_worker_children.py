@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from minitoolai.core.catalog import ChatModel, PictureModel, Route
+from minitoolai.core.catalog import ChatModel, PictureModel, Route, SpeechModel
 from minitoolai.core.inner_errors import ConfigInvalid
 from minitoolai.core.pricing import TokenPrices
 from minitoolai.runtime.boot import WorkerBoot
 from minitoolai.runtime.children import EngineStates
-from minitoolai.runtime.picture_children import Drawing, drawing_engines, worker_boot
 from minitoolai.runtime.processes import ChildSpec
 from minitoolai.runtime.settings import (
     EngineSettings,
+    EspeakEngineSettings,
     LlamaEngineSettings,
     OnnxEngineSettings,
     OpenAIEngineSettings,
@@ -26,11 +26,17 @@ from minitoolai.runtime.settings import (
     StorageSettings,
 )
 from minitoolai.runtime.variables import gateway_variables
+from minitoolai.runtime.worker_children import Workers, drawing_engines, job_engines, speaking_engines, worker_boot
 
 ONNX = OnnxEngineSettings(model_path="/models/sd", threads=3, parallel=2, providers=("CUDAExecutionProvider",))
 UPSTREAM = OpenAIEngineSettings(base_url="http://127.0.0.1:9/v1", api_key_env="DRAW_KEY")
-ENGINES: dict[str, EngineSettings] = {"sd": ONNX, "up": UPSTREAM, "chat": LlamaEngineSettings(model_path="/models/chat")}
-MODELS = [PictureModel("m", 1, engine="sd", others=(Route("up"),)), ChatModel("c", TokenPrices(1, 1), 9, 9, engine="chat")]
+ENGINES: dict[str, EngineSettings] = {
+    "sd": ONNX, "up": UPSTREAM, "chat": LlamaEngineSettings(model_path="/models/chat"), "voice": EspeakEngineSettings(),
+}  # fmt: skip
+CHAT = ChatModel("c", TokenPrices(1, 1), 9, 9, engine="chat")
+MODELS = [PictureModel("m", 1, engine="sd", others=(Route("up"),)), CHAT, SpeechModel("s", 1, engine="voice")]
+#: Sockets of children that all share.
+SHARED = {"voice": "/run/voice.sock", "chat": "/run/chat.sock"}
 
 
 class FakeSupervisor:
@@ -49,35 +55,38 @@ class FakeSupervisor:
         return spec
 
 
-async def started(folder: Path, engines: dict[str, EngineSettings], workers: int) -> tuple[FakeSupervisor, Drawing]:
+async def started(folder: Path, engines: dict[str, EngineSettings], workers: int) -> tuple[FakeSupervisor, Workers]:
     """Return what so many workers are started with."""
     supervisor: Any = FakeSupervisor()
-    drawing = Drawing(engines, workers, EngineStates(folder / "engines.json"), folder)
+    at_work = Workers(engines, workers, EngineStates(folder / "engines.json"), folder)
     boot = worker_boot(
         Settings(server=ServerSettings(drain_timeout_s=7)), engines, {"DRAW_KEY": "k"},
         database_url="postgresql:///x", secret=bytes(32), data_dir=folder, json_log=True,
     )  # fmt: skip
-    await drawing.start_children(supervisor)
-    await drawing.start_workers(supervisor, boot)
-    return supervisor, drawing
+    await at_work.start_children(supervisor)
+    await at_work.start_workers(supervisor, boot, SHARED)
+    return supervisor, at_work
 
 
-def test_engines_that_draw_are_those_of_picture_models() -> None:
+def test_engines_of_jobs_are_those_of_models_that_draw_or_speak() -> None:
     """Those that stand in too; an engine that only chats is none."""
     assert list(drawing_engines(MODELS, ENGINES)) == ["sd", "up"]
+    assert list(speaking_engines(MODELS, ENGINES)) == ["voice"]
+    assert list(job_engines(MODELS, ENGINES)) == ["sd", "up", "voice"]
     assert drawing_engines(MODELS[1:], ENGINES) == {}
+    assert job_engines([CHAT], ENGINES) == {}
 
 
 async def test_each_worker_has_children_of_its_own(tmp_path: Path) -> None:
-    """Behind sockets of their own, with the engine's settings; an upstream has none."""
-    engines = drawing_engines(MODELS, ENGINES)
+    """Behind sockets of their own, with the engine's settings; an upstream has none, and those that speak are shared."""
+    engines = job_engines(MODELS, ENGINES)
     supervisor, _ = await started(tmp_path, engines, 2)
     assert [spec.name for spec in supervisor.specs] == ["onnx-sd-0", "onnx-sd-1", "worker-0", "worker-1"]
     sockets = []
     for number in (0, 1):
         child = json.loads(supervisor.spec(f"onnx-sd-{number}").boot or b"")
         boot = msgspec.json.decode(supervisor.spec(f"worker-{number}").boot or b"", type=WorkerBoot)
-        assert boot.sockets == {"sd": child.pop("socket")}
+        assert boot.sockets == {"sd": child.pop("socket"), "voice": "/run/voice.sock"}
         assert child == {
             "model_path": "/models/sd", "threads": 3, "parallel": 2, "providers": ["CUDAExecutionProvider"],
         }  # fmt: skip
@@ -134,11 +143,11 @@ async def test_the_best_of_an_engines_children_is_shown(tmp_path: Path) -> None:
 
 async def test_a_workers_state_is_noted(tmp_path: Path) -> None:
     """It starts, and is ready once it says so; one that died meanwhile is not."""
-    supervisor, drawing = await started(tmp_path, {"sd": ONNX}, 1)
+    supervisor, at_work = await started(tmp_path, {"sd": ONNX}, 1)
     spec = supervisor.spec("worker-0")
 
     def shown() -> Any:
-        return json.loads(drawing.workers.file.read_text())
+        return json.loads(at_work.states.file.read_text())
 
     assert spec.before_start is not None
     assert spec.on_line is not None

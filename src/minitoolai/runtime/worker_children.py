@@ -1,6 +1,7 @@
 """The workers of one program (`serve`, `worker`) and their children that draw: how they are started, what is known of them.
 
-Each worker has children of its own: one that hangs or dies takes no other's pictures with it.
+Each worker has children of its own that draw: one that hangs or dies takes no other's pictures with it. Children that speak
+are the program's (`speech_children`): they take turns between sentences.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from minitoolai.core.catalog import Model, PictureModel
+from minitoolai.core.catalog import Model, PictureModel, SpeechModel
 from minitoolai.runtime.boot import WorkerBoot
 from minitoolai.runtime.children import EngineStates, Said, child_environment, model_spec
 from minitoolai.runtime.processes import ChildSpec, IsAlive
@@ -30,7 +31,23 @@ _BEST_FIRST = ("ready", "loading", "starting", "failed")
 
 def drawing_engines(models: Iterable[Model], engines: Mapping[str, EngineSettings]) -> dict[str, EngineSettings]:
     """Return the engines that some picture model names, in the order of the settings."""
-    named = {route.engine for model in models if isinstance(model, PictureModel) for route in model.routes}
+    return _named_by(PictureModel, models, engines)
+
+
+def speaking_engines(models: Iterable[Model], engines: Mapping[str, EngineSettings]) -> dict[str, EngineSettings]:
+    """Return the engines that some speech model names, in the order of the settings."""
+    return _named_by(SpeechModel, models, engines)
+
+
+def job_engines(models: Iterable[Model], engines: Mapping[str, EngineSettings]) -> dict[str, EngineSettings]:
+    """Return the engines that do jobs: those that draw or speak."""
+    return _named_by((PictureModel, SpeechModel), models, engines)
+
+
+def _named_by(
+    kinds: type[Model] | tuple[type[Model], ...], models: Iterable[Model], engines: Mapping[str, EngineSettings]
+) -> dict[str, EngineSettings]:
+    named = {route.engine for model in models if isinstance(model, kinds) for route in model.routes}
     return {name: engine for name, engine in engines.items() if name in named}
 
 
@@ -59,18 +76,18 @@ def worker_boot(
     )
 
 
-class Drawing:
-    """The workers of one program and their children."""
+class Workers:
+    """The workers of one program and their own children."""
 
     def __init__(self, engines: Mapping[str, EngineSettings], workers: int, states: EngineStates, folder: Path) -> None:
-        """`engines`: those that draw; `folder`: where sockets are made."""
+        """`engines`: those that do jobs; `folder`: where sockets are made."""
         self._children = {name: each for name, each in engines.items() if isinstance(each, OnnxEngineSettings)}
         self._engines = _SharedStates(states)
         self._folder = folder
-        #: Without an engine that draws there is nothing to do for a worker.
+        #: Without an engine that does jobs there is nothing to do for a worker.
         self._numbers = range(workers if engines else 0)
         #: What is known of the workers.
-        self.workers = EngineStates(folder / "workers.json")
+        self.states = EngineStates(folder / "workers.json")
 
     async def start_children(self, supervisor: Supervisor) -> None:
         """Start the children that draw; they load while others come up."""
@@ -78,11 +95,16 @@ class Drawing:
             for name, engine in self._children.items():
                 await supervisor.start(onnx_spec(name, number, engine, self._socket(number, name), self._engines))
 
-    async def start_workers(self, supervisor: Supervisor, boot: WorkerBoot) -> None:
-        """Start the workers. Nobody waits for them: jobs wait until they are there."""
+    async def start_workers(self, supervisor: Supervisor, boot: WorkerBoot, shared: Mapping[str, str]) -> None:
+        """Start the workers. Nobody waits for them: jobs wait until they are there.
+
+        `shared`: sockets of children that are not theirs alone, by engine.
+        """
+        known = {name: socket for name, socket in shared.items() if name in boot.engines}
         for number in self._numbers:
-            sockets = {name: str(self._socket(number, name)) for name in self._children}
-            await supervisor.start(worker_spec(number, msgspec.structs.replace(boot, sockets=sockets), self.workers))
+            own = {name: str(self._socket(number, name)) for name in self._children}
+            told = msgspec.structs.replace(boot, sockets={**known, **own})
+            await supervisor.start(worker_spec(number, told, self.states))
 
     def _socket(self, number: int, engine: str) -> Path:
         return self._folder / f"{number}-{list(self._children).index(engine)}.sock"
