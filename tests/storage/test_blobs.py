@@ -49,6 +49,18 @@ async def test_what_was_put_is_got(blobs: Blobs) -> None:
     assert await blobs.get_range(NAME, len(data) - 3, len(data)) == data[-3:]
 
 
+@pytest.mark.parametrize("size", [1, 20_000_000])
+async def test_what_is_in_a_file_is_got(blobs: Blobs, tmp_path: Path, size: int) -> None:
+    """Byte for byte, however many parts it goes in; a later one counts."""
+    source, data = tmp_path / "source", bytes(range(251)) * (size // 251 + 1)
+    for content in (b"earlier", data):
+        source.write_bytes(content)
+        await blobs.put_file(NAME, source, PNG)
+    assert await blobs.size(NAME) == len(data)
+    assert hashlib.sha256(await blobs.get(NAME) or b"").digest() == hashlib.sha256(data).digest()
+    assert await blobs.list_before("pictures", "2026-11-26", 10) == [NAME]
+
+
 async def test_what_is_not_there_is_none(blobs: Blobs) -> None:
     """No failure: a file may have been deleted a moment ago."""
     assert await blobs.get(NAME) is None
@@ -124,6 +136,8 @@ async def test_what_is_no_name_is_refused(blobs: Blobs, name: str) -> None:
     """Names are made by the server; whatever else comes is a fault, found before the store is asked."""
     with pytest.raises(ValueError, match="no name"):
         await blobs.put(name, b"x", PNG)
+    with pytest.raises(ValueError, match="no name"):
+        await blobs.put_file(name, Path("/dev/null"), PNG)
     for refused in (
         blobs.get(name),
         blobs.get_range(name, 0, 1),
@@ -142,8 +156,11 @@ async def test_a_store_that_is_away_is_no_missing_file(tmp_path: Path) -> None:
         blobs = open_blobs(f"s3://{server.bucket()}", tmp_path, server.environment)
         await blobs.put(NAME, b"x", PNG)
         server.stop()
+        source = tmp_path / "source"
+        source.write_bytes(bytes(10_000_000))
         for call in (
-            blobs.put(NAME, b"x", PNG), blobs.get(NAME), blobs.get_range(NAME, 0, 1), blobs.size(NAME),
+            blobs.put_file(NAME, source, PNG), blobs.put(NAME, b"x", PNG), blobs.get(NAME),
+            blobs.get_range(NAME, 0, 1), blobs.size(NAME),
             blobs.delete([NAME]), blobs.list_before("pictures", "2026-11-26", 1),
         ):  # fmt: skip
             with pytest.raises(StorageUnavailable) as raised:

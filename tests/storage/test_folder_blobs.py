@@ -84,6 +84,43 @@ async def test_it_is_on_the_disk_before_it_is_said(root: Path, monkeypatch: pyte
     assert synced == [(".incoming", False), ("pictures/2026-11-25", True), ("pictures", True), (".", True)]
 
 
+async def test_a_file_that_is_taken_is_as_safe(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the same disk it is not copied; its bytes are on the disk before it has its name, and it is its owner's alone."""
+    source = tmp_path / "source"
+    source.write_bytes(b"long")
+    source.chmod(0o644)
+    inode, real, synced = source.stat().st_ino, os.fsync, list[tuple[int, bool]]()
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, (root / NAME).exists()))
+        real(descriptor)
+
+    blobs = FolderBlobs(root)
+    monkeypatch.setattr(os, "fsync", fsync)
+    await blobs.put_file(NAME, source, PNG)
+    assert synced[0] == (inode, False)
+    assert len(synced) == 4
+    assert ((root / NAME).stat().st_ino, _modes(root)[NAME], source.exists()) == (inode, 0o600, False)
+
+
+async def test_a_file_of_another_disk_is_copied(root: Path, small_disk: Path) -> None:
+    """Nothing else is known of it; one that is gone is the store's failure, and leaves nothing."""
+    source = small_disk / "source"
+    source.write_bytes(b"x" * 100_000)
+    blobs = FolderBlobs(root)
+    await blobs.put_file(NAME, source, PNG)
+    assert await blobs.get(NAME) == b"x" * 100_000
+    with pytest.raises(StorageUnavailable):
+        await blobs.put_file(NAME, small_disk / "gone", PNG)
+    full = FolderBlobs(small_disk / "files")
+    large = root.parent / "large"
+    large.write_bytes(b"y" * 200_000)
+    with pytest.raises(StorageUnavailable):
+        await full.put_file(NAME, large, PNG)
+    assert [list((each / ".incoming").iterdir()) for each in (root, small_disk / "files")] == [[], []]
+    assert await full.get(NAME) is None
+
+
 async def test_a_killed_process_leaves_no_part_of_a_file(root: Path) -> None:
     """Killed again and again while it writes: every file under a name is whole, and what it confirmed is there."""
     for turn in range(6):

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from minitoolai.core.jobs import JobState, NewJob
+from minitoolai.core.jobs import JobKind, JobState, NewJob
 from minitoolai.core.webhooks import MAX_ATTEMPTS, WAITS_S
 from minitoolai.storage.seal import Seal, SealBroken
 from minitoolai.storage.webhooks import PgWebhooks
 from tests.storage.desk import SEAL, Desk
-from tests.storage.job_desk import FILE, Customer, JobDesk
+from tests.storage.job_desk import FILE, SOUND, SPEECH, Customer, JobDesk
 
 URL = "https://canary.example/told"
 
@@ -43,6 +43,16 @@ async def test_what_is_claimed(desk: Desk) -> None:
     (due,) = await webhooks.claim(9)
     assert (due.job, due.url, due.attempt) == (await jobs.look(drawn.id), URL, 1)
     assert due.job.state is JobState.SUCCEEDED
+
+
+async def test_speech_is_claimed_as_what_it_is(desk: Desk) -> None:
+    """With its kind, its characters and its file: its message has all of them."""
+    jobs, webhooks = JobDesk(desk), PgWebhooks(desk.database, SEAL)
+    await jobs.ask(await jobs.customer(), webhook_url=URL, **SPEECH)
+    worker = jobs.worker()
+    assert await worker.complete(await jobs.claimed(worker, kind=JobKind.SPEECH), "e", SOUND, {})
+    (due,) = await webhooks.claim(9)
+    assert (due.job.kind, due.job.characters, due.job.file) == (JobKind.SPEECH, 5000, SOUND.name)
 
 
 async def test_each_attempt_puts_off_the_next(desk: Desk) -> None:

@@ -69,6 +69,8 @@ class FakeSpeaker:
         self.replies: list[FakeSpeechReply] = []
         #: What it is known not to do.
         self.refuses: ApiError | None = None
+        #: Whether somebody waits for what it is asked.
+        self.urgent = True
         #: What it has, or what asking for them fails with, or what it does first.
         self.has: Sequence[Voice] | ApiError | Callable[[], Awaitable[Sequence[Voice]]] = ()
 
@@ -86,7 +88,7 @@ class FakeSpeaker:
 
     async def open(self, model: SpeechModel, request: SpeechRequest, *, urgent: bool = True) -> FakeSpeechReply:
         """Return the scripted sound."""
-        assert urgent
+        assert urgent is self.urgent
         self.asked.append((model, request))
         await asyncio.sleep(0)
         step = self.before_sound

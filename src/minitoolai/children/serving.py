@@ -79,9 +79,10 @@ class Server:
             with self._come:
                 self._waiting.append(connection)
                 if len(self._waiting) > self._idle and self._threads < self._parallel:
-                    self._threads += 1
-                    self._idle += 1
-                    threading.Thread(target=self._work, daemon=True).start()
+                    with contextlib.suppress(RuntimeError):  # the system has no thread to give: those that there are do it
+                        threading.Thread(target=self._work, daemon=True).start()
+                        self._threads += 1
+                        self._idle += 1
                 self._come.notify()
 
     def _work(self) -> NoReturn:

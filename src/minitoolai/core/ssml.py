@@ -21,6 +21,8 @@ MAX_BREAKS_MS = 60_000
 _BETWEEN = frozenset({"p", "s", "break"})
 #: Elements without anything inside.
 _EMPTY = frozenset({"break"})
+#: Elements with nothing but text inside.
+_OF_TEXT = frozenset({"sub", "say-as"})
 #: Without `"`, an attribute's name and value could be read in a text.
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": " "})
 
@@ -44,25 +46,24 @@ def checked_ssml(text: str) -> str:
 def plain_text(ssml: str) -> str:
     """Return what is said of a checked document, without any markup."""
     said: list[str] = []
-    #: Elements that are open inside a `sub`, itself included: its alias is said instead of them.
-    inside = 0
+    is_in_sub = False
 
     def start(name: str, attributes: Mapping[str, str]) -> None:
-        nonlocal inside
-        if name == "sub" and not inside:
+        nonlocal is_in_sub
+        if name == "sub":
+            is_in_sub = True
             said.append(attributes["alias"])
-        inside += inside > 0 or name == "sub"
         if name in _BETWEEN:
             said.append(" ")
 
     def end(name: str) -> None:
-        nonlocal inside
-        inside -= inside > 0
+        nonlocal is_in_sub
+        is_in_sub = False
         if name in _BETWEEN:
             said.append(" ")
 
     def text(characters: str) -> None:
-        if not inside:
+        if not is_in_sub:
             said.append(characters)
 
     _parse(ssml, start, end, text)
@@ -93,14 +94,16 @@ class _Check:
         self._depth = 0
         self._elements = 0
         self._breaks_ms = 0
-        self._is_in_empty = False
+        #: The element that is open, where it is one that has no others inside.
+        self._inside = ""
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         self._depth += 1
         self._elements += 1
-        if self._is_in_empty:
+        if self._inside in _EMPTY:
             raise BadSsml(_FULL_BREAK)
-        self._is_in_empty = name in _EMPTY
+        if self._inside in _OF_TEXT and name not in UNWRITTEN:
+            raise BadSsml(f"<{self._inside}> has only text inside. Leave out <{name[:40]}>, or put it around")
         if (name == "speak") is not (self._elements == 1):
             raise BadSsml("SSML is one <speak> element with all else inside it. Write <speak>…</speak>")
         if self._depth > MAX_DEPTH:
@@ -119,15 +122,16 @@ class _Check:
             raise BadSsml(f"its breaks are longer than {MAX_BREAKS_MS // 1000} seconds together. Shorten them")
         if name not in UNWRITTEN:
             self.written.append(tag(name, kept))
+            self._inside = name if name in _EMPTY | _OF_TEXT else ""
 
     def end(self, name: str) -> None:
         self._depth -= 1
-        self._is_in_empty = False
         if name not in UNWRITTEN:
             self.written.append(end_tag(name))
+            self._inside = ""
 
     def text(self, characters: str) -> None:
-        if self._is_in_empty:
+        if self._inside in _EMPTY:
             raise BadSsml(_FULL_BREAK)
         self.written.append(written(characters))
 

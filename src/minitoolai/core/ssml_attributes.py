@@ -23,8 +23,8 @@ MAX_ALIAS_CHARACTERS = 500
 Attributes = Mapping[str, str]
 
 _LANGUAGE = re.compile(r"(?=.{1,35}$)[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
-_TIME = re.compile(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)")
-_SIZE = re.compile(r"([+-]?)(\d{1,4}(?:\.\d{1,6})?|\.\d{1,6})(%|st|dB)?")
+_TIME = re.compile(r"\+?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})(ms|s)", re.ASCII)
+_SIZE = re.compile(r"([+-]?)(\d{1,4}(?:\.\d{1,6})?|\.\d{1,6})(%|st|dB)?", re.ASCII)
 _LEVELS = frozenset({"strong", "moderate", "none", "reduced"})
 _STRENGTHS = frozenset({"none", "x-weak", "weak", "medium", "strong", "x-strong"})
 _GENDERS = frozenset({"male", "female", "neutral"})

@@ -148,6 +148,7 @@ class JobRun:
             await self._fail(hand, failure.message)
         except ApiError as failure:
             log.warning("attempt %d at job %d failed: %s", job.attempt, job.id, failure.code)
+            why = STORE_FAILED if isinstance(failure, StorageUnavailable) else why
             await self._again(hand, why, failure.retry_after_s or 0)
         except Exception:  # the job's boundary: whatever failed, it is tried again or ended
             log.exception("attempt %d at job %d failed", job.attempt, job.id)
@@ -230,6 +231,9 @@ async def by_first(
             continue
         try:
             done = await work(path)
+        except StorageUnavailable:  # no place for what the engine makes: not its fault
+            visit.left()
+            raise
         except ApiError as error:
             visit.failed(error)
             if not isinstance(error, OTHERS_MAY_DO_BETTER):

@@ -39,7 +39,7 @@ class Worker:
         self._queue = queue
         self._news = news
         self._runs = runs
-        self._lanes = lanes
+        self.lanes = lanes
         self._drain_timeout_s = drain_timeout_s
         self._hands: set[InHand] = set()
         self._stopping = False
@@ -52,14 +52,14 @@ class Worker:
         if self._stopping:
             self._hurry.set()
         self._stopping = True
-        for lane in self._lanes:
+        for lane in self.lanes:
             lane.changed.set()
 
     async def run(self) -> None:
         """Work until told to stop, and until the last job is ended or put back."""
         keeping = asyncio.create_task(keep_jobs(self._queue, lambda: list(self._hands)), name="keep jobs")
         try:
-            await asyncio.gather(*(self._serve(lane) for lane in self._lanes))
+            await asyncio.gather(*(self._serve(lane) for lane in self.lanes))
             await self._drain()
         finally:
             keeping.cancel()

@@ -63,7 +63,8 @@ class DraftFolder:
             fcntl.flock(gate, fcntl.LOCK_EX)
             for lock in root.glob(f"?*{_LOCK}"):
                 _clear(lock)
-            self._held = _lock_of(self._folder).open("ab")
+            # No file object, whose end would be the lock's.
+            self._held = os.open(_lock_of(self._folder), os.O_WRONLY | os.O_CREAT, 0o600)
             fcntl.flock(self._held, fcntl.LOCK_EX)
             self._folder.mkdir(mode=0o700)
 
@@ -76,7 +77,7 @@ class DraftFolder:
         """Delete the folder, and all that is left in it."""
         shutil.rmtree(self._folder, ignore_errors=True)
         _lock_of(self._folder).unlink(missing_ok=True)
-        self._held.close()
+        os.close(self._held)
 
 
 def _clear(lock: Path) -> None:

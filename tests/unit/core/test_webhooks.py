@@ -8,7 +8,7 @@ import json
 import pytest
 
 from minitoolai.core.errors import InvalidValue
-from minitoolai.core.jobs import MIN_JOB_ID, JobState
+from minitoolai.core.jobs import MIN_JOB_ID, JobKind, JobState
 from minitoolai.core.webhooks import (
     MAX_ATTEMPTS,
     MAX_URL_CHARACTERS,
@@ -95,6 +95,15 @@ def test_messages(state: JobState) -> None:
         }  # fmt: skip
     else:
         assert told == {"jobid": MIN_JOB_ID, "status": "error", "image_url": None, "message": "why"}
+
+
+def test_a_message_about_speech() -> None:
+    """By the field of its kind, with its characters."""
+    told = json.loads(message(ended_job(kind=JobKind.SPEECH), "https://here/x.mp3"))
+    assert told == {
+        "jobid": MIN_JOB_ID, "status": "success", "audio_url": "https://here/x.mp3", "message": "success",
+        "characters": 5000, "cost": "0.0015",
+    }  # fmt: skip
 
 
 def test_secrets() -> None:

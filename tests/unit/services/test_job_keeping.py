@@ -192,6 +192,16 @@ async def test_a_picture_that_a_job_has_stays_whatever_its_day_says(rounds: Roun
     assert set(blobs.files) == queue.kept
 
 
+async def test_speech_that_no_job_knows_is_found_too(rounds: Rounds) -> None:
+    """In its own folder, by its own days, while pictures are found in theirs."""
+    queue, blobs = FakeJobQueue(), FakeBlobs()
+    kept = {"speech/2026-10-25/1-1.mp3": b"young", "speech/2026-10-24/7-1.wav": b"known"}
+    blobs.files = {"speech/2026-10-24/1-1.mp3": b"old", "pictures/2026-10-24/1-1.png": b"old", **kept}
+    queue.kept = {"speech/2026-10-24/7-1.wav"}
+    await rounds(2, forget_jobs(queue, blobs, 30 * DAY_S, lambda: date(2026, 11, 25)))
+    assert blobs.files == kept
+
+
 async def test_the_store_is_listed_once_an_hour(rounds: Rounds) -> None:
     """Some stores take money for it."""
     blobs = FakeBlobs()

@@ -7,25 +7,31 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from minitoolai.core.catalog import Catalog, PictureModel
+from minitoolai.core.catalog import Catalog, PictureModel, SpeechModel
 from minitoolai.core.errors import DatabaseUnavailable, UpstreamError
 from minitoolai.core.jobs import JobKind, JobState
+from minitoolai.core.speech import SpeechRequest
 from minitoolai.services import job_keeping, job_run
 from minitoolai.services import worker as module
-from minitoolai.services.job_run import JobRun
+from minitoolai.services.job_run import JobRun, Maker
 from minitoolai.services.lanes import Lanes
 from minitoolai.services.picture_maker import PictureMaker
 from minitoolai.services.picture_ports import PictureEngine
 from minitoolai.services.routing import Router
+from minitoolai.services.speech_maker import SpeechMaker
+from minitoolai.services.speech_ports import SpeechEngine
 from minitoolai.services.worker import Worker
+from minitoolai.storage.drafts import DraftFolder
 from tests.support.blobs import FakeBlobs
 from tests.support.clients import until
 from tests.support.picture_fakes import DRAWN, FakePictureEngine, Step
 from tests.support.queue_fakes import FakeJobNews, FakeJobQueue
+from tests.support.speaking import FakeSpeaker
 
 MODELS = [PictureModel("m", 1, engine="e"), PictureModel("n", 1, engine="f")]
 
@@ -41,10 +47,10 @@ class Room:
         #: Engines that are not there.
         self.away: set[str] = set()
         lanes = Lanes(JobKind.PICTURE, router, MODELS, {name: self._asker(name) for name in drawing})
-        runs = JobRun({JobKind.PICTURE: PictureMaker(Catalog(MODELS), router)}, self.queue, self.blobs)
-        self.worker = Worker(
-            self.queue, self.news, runs, [lanes.of(engine) for engine in engines], drain_timeout_s=drain_timeout_s
-        )
+        self.makers: dict[JobKind, Maker] = {JobKind.PICTURE: PictureMaker(Catalog(MODELS), router)}
+        self.lanes = [lanes.of(engine) for engine in engines]
+        runs = JobRun(self.makers, self.queue, self.blobs)
+        self.worker = Worker(self.queue, self.news, runs, self.lanes, drain_timeout_s=drain_timeout_s)
         self.running: asyncio.Task[None] | None = None
 
     def _asker(self, name: str) -> Callable[[], Any]:
@@ -114,6 +120,29 @@ async def test_it_draws_what_waits_and_what_comes() -> None:
         await until(lambda: room.ended(JobState.SUCCEEDED), "the fourth is drawn")
     assert set(room.news.asked) == {"e"}
     assert list(room.queue.files) == sorted(room.queue.files)
+
+
+async def test_each_kind_is_taken_by_its_own_lane(tmp_path: Path) -> None:
+    """One engine does both, as many of each as it says: a kind that waits holds up no other."""
+    engine, held = holding(parallel=1)
+    room = Room(engine)
+    speaker = FakeSpeaker(b"ID3", name="e")
+    speaker.urgent = False
+    speech = SpeechModel("s", 1, engine="e")
+    router = Router[SpeechModel, SpeechEngine]({"e": speaker}, {"e": 0}, random.Random(1))
+    drafts = DraftFolder(tmp_path)
+    room.makers[JobKind.SPEECH] = SpeechMaker(Catalog([speech]), router, drafts)
+    room.lanes.append(Lanes(JobKind.SPEECH, router, [speech], {}).of(speaker))
+    drawn = [room.queue.add() for _ in range(2)]
+    spoken = [room.queue.add(model="s", asked=SpeechRequest("a" * 5000)) for _ in range(3)]
+    async with room.works():
+        await until(lambda: all(room.queue.states[job.id] is JobState.SUCCEEDED for job in spoken), "all is spoken")
+        assert [room.queue.states[job.id] for job in drawn] == [JobState.RUNNING, JobState.QUEUED]
+        held.give()
+        await until(lambda: room.queue.states[drawn[1].id] is JobState.RUNNING, "the second is drawn")
+        held.give()
+    drafts.close()
+    assert {(name, kind) for name, kind, _ in room.queue.claims} == {("e", kind) for kind in JobKind}
 
 
 async def test_it_takes_as_many_as_its_engine_draws_side_by_side() -> None:

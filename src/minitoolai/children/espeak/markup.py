@@ -19,6 +19,8 @@ from minitoolai.core.ssml import end_tag, tag, written
 _CUT = frozenset({"speak", "p", "s", "prosody", "emphasis", "lang", "voice"})
 #: After which there is a cut.
 _ENDING = frozenset({"p", "s"})
+#: How a document ends that has a pause at its end.
+PAUSED = ("</p></speak>", "</s></speak>", "</s></p></speak>")
 _PER_CENT = re.compile(r"\d+%")
 _ROOT = re.compile(r'<speak xml:lang="([^"]+)"')
 
@@ -74,26 +76,31 @@ class _Cutter:
             self.pieces.append(Piece(last.text, len(self._content.decode())))
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
-        start = self._start_tag(name, attributes)
+        # The library's own `sub` reads beyond its buffers: what it would say is written in its place.
+        start = written(cleaned(attributes["alias"])) if name == "sub" else self._start_tag(name, attributes)
         self._open.append((name, start))
         self._written.append(start)
         self._is_filled = self._is_filled or name in ("break", "sub")
 
     def _end(self, name: str) -> None:
         self._open.pop()
-        self._written.append(end_tag(_named(name)))
+        if name != "sub":
+            self._written.append(end_tag(_named(name)))
         # `CurrentByteIndex` is where the end tag begins; what is left of it belongs to the next piece, and is nothing.
         if name in _ENDING or name == "speak":
             self._cut()
 
     def _text(self, characters: str) -> None:
+        if self._open[-1][0] == "sub":
+            return
         found = sentences(characters)
         # How the sentence after the last end goes on is not known yet.
         for number, sentence in enumerate(found):
             spoken = cleaned(sentence.text)
-            begins = characters[: len(characters) - len(characters.lstrip())] if number == 0 else ""
-            ends = " " if sentence.ends_at and characters[sentence.ends_at - 1].isspace() else ""
-            self._written.append((" " if begins else "") + written(spoken) + ends)
+            # Space at either end may part it from the text of another element.
+            before = " " if number == 0 and characters[0].isspace() else ""
+            behind = " " if characters[sentence.ends_at - 1].isspace() else ""
+            self._written.append(before + written(spoken) + behind)
             self._is_filled = self._is_filled or bool(spoken)
             if number + 1 < len(found):
                 # The document is written as `written` does: so long is what the parser has read beyond the sentence.
@@ -118,8 +125,6 @@ class _Cutter:
             if known is None:
                 raise UnknownLanguage(given["xml:lang"])
             given["xml:lang"] = known
-        if "alias" in given:
-            given["alias"] = cleaned(given["alias"])
         if _PER_CENT.fullmatch(given.get("pitch", "")):
             given["pitch"] = f"{2 * pitch_value(int(given['pitch'][:-1]) / 100)}%"
         if given.get("interpret-as") == "digits":

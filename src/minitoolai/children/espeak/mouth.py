@@ -1,7 +1,7 @@
 """The mouth: the process that holds libespeak-ng, and speaks each utterance in a fork of its own.
 
 The library is known to write beyond its buffers (`s'` a few hundred times is enough, as is a lone combining mark where
-Danish is spoken), has one global state, and cannot be told to stop but from inside. A fork costs a millisecond; it may
+Danish is spoken), has one global state, and cannot be told to stop but from inside. A fork costs some milliseconds; it may
 crash, be left in the middle, and speak beside others. What must never enter: threads, which a fork would lose.
 """
 

@@ -39,11 +39,12 @@ class Espeak:
 
     def plan(self, request: SpeechRequest) -> Plan:
         """Return how a call is spoken. Raises `Refused`."""
-        language, said = request.language, request.text
+        pieces = self._pieces(request)
+        said, says = request.text, None
         if request.ssml:
-            language, said = language or markup.language(request.text), plain_text(request.text)
-        voice = self._voices.choose(request.voice, language, said)
-        return Plan(voice, self._mouth.inventory.rate, self._pieces(request))
+            said, says = plain_text(request.text), markup.language(request.text)
+        voice = self._voices.choose(request.voice, request.language, said, says)
+        return Plan(voice, self._mouth.inventory.rate, pieces)
 
     def _pieces(self, request: SpeechRequest) -> list[Piece]:
         if not request.ssml:
@@ -62,9 +63,9 @@ class Espeak:
             return
         stretch = Stretch(plan.rate, asked.tempo, asked.height)
         sound = _Emitted(stretch, emit)
-        utterance = Utterance(
-            text, plan.voice, asked.rate, asked.pitch, ssml=request.ssml, pause=piece.ends_at < plan.pieces[-1].ends_at
-        )
+        # SSML has its own pauses: at the end of each `p` and `s`.
+        pause = piece is not plan.pieces[-1] and not text.endswith(markup.PAUSED)
+        utterance = Utterance(text, plan.voice, asked.rate, asked.pitch, ssml=request.ssml, pause=pause)
         try:
             self._mouth.say(utterance, sound.take)
         except SpeakingFailed:
@@ -72,7 +73,7 @@ class Espeak:
                 raise
             # What is heard of it is what it says; only signs are left out.
             plainer = plainest(plain_text(text) if request.ssml else text)
-            self._mouth.say(Utterance(plainer, plan.voice, asked.rate, asked.pitch, pause=utterance.pause), sound.take)
+            self._mouth.say(Utterance(plainer, plan.voice, asked.rate, asked.pitch, pause=pause), sound.take)
         sound.finish()
 
     def close(self) -> None:

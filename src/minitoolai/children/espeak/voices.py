@@ -38,11 +38,13 @@ _ABROAD: Mapping[str, tuple[frozenset[str], str]] = {
 }
 #: OpenAI's names, by how they sound there: the variants of ours, the best first. Without any, the plain voice speaks.
 TWINS: Mapping[str, str] = {
-    "alloy": "Andrea", "ash": "m3", "ballad": "Diogo", "cedar": "m1", "coral": "f2", "echo": "m7", "fable": "steph",
+    "alloy": "f4", "ash": "m3", "ballad": "Diogo", "cedar": "m1", "coral": "f2", "echo": "m7", "fable": "steph",
     "marin": "linda", "nova": "f3", "onyx": "m8", "sage": "f5", "shimmer": "Alicia", "verse": "Hugo",
 }  # fmt: skip
 
 _TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
+#: A language with a script or a region at most: what a voice may be called by that has no voice of its own ("pl-PL").
+_PLACE = re.compile(r"[a-z]{2,3}(-[a-z]{4})?(-([a-z]{2}|\d{3}))?")
 _REGION = re.compile(r"[a-z]{2}|\d{3}")
 #: Names that a refusal suggests.
 _NEAR = 3
@@ -99,14 +101,14 @@ class Voices:
                 parts.pop()
         return None
 
-    def choose(self, name: str | None, language: str | None, text: str) -> str:
+    def choose(self, name: str | None, language: str | None, text: str, says: str | None = None) -> str:
         """Return how the library calls the voice for a call, with `+VARIANT` where one changes it. Raises `Refused`.
 
-        `text` is looked at where neither tells the language.
+        Where neither tells the language, it is what the text `says` of itself, or what it looks like.
         """
         if name is not None and name.lower() not in OPENAI_VOICES:
             return self._named(name, language)
-        spoken = self._spoken(language, text)
+        spoken = self._spoken(language or says, text)
         variant = self._variants.get(TWINS[name.lower()].lower()) if name is not None else None
         return self.identifier(spoken, variant)
 
@@ -132,7 +134,7 @@ class Voices:
 
     def _named(self, name: str, language: str | None) -> str:
         base, plus, variant = name.partition("+")
-        voice = self.speaking(base)
+        voice = self.speaking(base) if _PLACE.fullmatch(base.lower()) or base.lower() in self._by_tag else None
         changed = self._variants.get(variant.lower()) if plus else ""
         if voice is None or changed is None:
             raise Refused(
@@ -150,8 +152,9 @@ class Voices:
             near = [f"{base}+{each}" for each in difflib.get_close_matches(variant, self._variants, _NEAR)]
         else:
             changed = f"+{variant}" if plus and variant in self._variants else ""
-            known = [*self._identifiers, *OPENAI_VOICES] if not plus else list(self._identifiers)
-            near = [f"{each}{changed}" for each in difflib.get_close_matches(base, known, _NEAR)]
+            known = {voice.name.partition(" ")[0].lower(): voice.id for voice in reversed(self.all)}
+            known |= {each: each for each in (*self._identifiers, *(() if plus else OPENAI_VOICES))}
+            near = [f"{known[each]}{changed}" for each in difflib.get_close_matches(base, known, _NEAR)]
         return f"Did you mean {', '.join(map(repr, near))}? " if near else ""
 
     def _speaks(self, voice: str, language: str) -> bool:
