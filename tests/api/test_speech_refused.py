@@ -31,7 +31,20 @@ async def speaking(gateway: LocalGateway, upstream: Upstream) -> AsyncIterator[S
 @BOTH
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "\n\t \u3000", "\0\x01", "\u200b\ufeff\u200d", None, 5, ["a"], {"a": 1}],
+    [
+        "",
+        " ",
+        "\n\t \u3000",
+        "\0\x01",
+        "\u200b\ufeff\u200d",
+        "\ufe0f" * 9,
+        "\ue000\U0010ffff",
+        "\u0301",
+        None,
+        5,
+        ["a"],
+        {"a": 1},
+    ],
     ids=ascii,
 )
 async def test_texts_with_nothing_to_say(speaking: Speaking, caller: Caller, path: str, text: Any) -> None:

@@ -21,6 +21,8 @@ KINDS: dict[str, tuple[str, str, int]] = {
     "m4a": ("ipod", "aac", 44_100),
     "mp4": ("mp4", "aac", 16_000),
     "mp4 of alac": ("mp4", "alac", 16_000),
+    "mp4 of flac": ("mp4", "flac", 16_000),
+    "mp4 of opus": ("mp4", "libopus", 48_000),
     "mpeg": ("mpeg", "mp2", 48_000),
     "flac": ("flac", "flac", 16_000),
     "wav": ("wav", "pcm_s16le", 16_000),

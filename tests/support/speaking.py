@@ -69,6 +69,8 @@ class FakeSpeaker:
         self.replies: list[FakeSpeechReply] = []
         #: What it is known not to do.
         self.refuses: ApiError | None = None
+        #: What it finds out when it is tried.
+        self.disproves: ApiError | None = None
         #: Whether somebody waits for what it is asked.
         self.urgent = True
         #: What it has, or what asking for them fails with, or what it does first.
@@ -78,6 +80,12 @@ class FakeSpeaker:
         """Refuse what the test says."""
         if self.refuses is not None:
             raise self.refuses
+
+    async def prove(self, model: SpeechModel, request: SpeechRequest) -> None:
+        """Refuse what is found out only now."""
+        await asyncio.sleep(0)
+        if self.disproves is not None:
+            raise self.disproves
 
     async def voices(self, model: SpeechModel) -> Sequence[Voice]:
         """Return what the test says."""

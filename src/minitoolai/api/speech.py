@@ -57,7 +57,7 @@ def add_speech(
         asked, ignored = text_to_speech_call(decode_object(raw))
         asked = _on_terms(exchange, asked, raw)
         if asked.characters > MAX_STREAMED_CHARACTERS:
-            speech.check(principal, asked, exchange.facts)
+            await speech.check(principal, asked, exchange.facts)
             made = await long.create(principal, exchange.call_id, asked, exchange.facts)
             await tell_made(exchange, made, shown_names(ignored))
             return

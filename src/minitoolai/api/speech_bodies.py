@@ -60,8 +60,9 @@ OPENAI_NAMES: Mapping[str, str] = {"text": "input", "format": "response_format"}
 #: Characters that nobody can say, which some engines stop at: they are read as spaces. Tabs and ends of lines are not
 #: among them.
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], " ")
-#: Kinds of characters that stand for nothing: spaces, controls and invisible marks.
-_NOTHING = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+#: Kinds of characters that nobody hears by themselves: spaces, controls, marks that change another character, and what
+#: has no meaning that anybody agreed on.
+_NOTHING = frozenset({"Cc", "Cf", "Cn", "Co", "Me", "Mn", "Zl", "Zp", "Zs"})
 
 
 class VoiceId(msgspec.Struct):

@@ -25,6 +25,7 @@ from minitoolai.core.transcription import (
     MAX_SOUND_BYTES,
     MAX_SOUND_MS,
     MEDIA_TYPES,
+    RESPONSE_FORMATS,
     ResponseFormat,
     TranscriptionRequest,
 )
@@ -47,6 +48,19 @@ _PASSED = re.compile(
 )
 #: Formats whose text may come in events.
 _STREAMED: tuple[ResponseFormat, ...] = ("json", "text", "diarized_json")
+
+#: What each field takes, for callers that sent something else.
+_INSTEAD = {
+    "file": "Send the sound as a file.",
+    "model": "Name a transcription model of GET /v1/models.",
+    "language": 'Send the code of the language that is spoken, like "pl".',
+    "prompt": f"Send up to {MAX_PROMPT} characters, or leave it out.",
+    "response_format": f"Send one of {', '.join(RESPONSE_FORMATS)}.",
+    "temperature": "Send a number from 0 to 1.",
+    "stream": "Send true or false.",
+    r"timestamp_granularities.*": "Send word or segment.",
+    "seconds": "Send how long the sound is.",
+}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -101,7 +115,7 @@ def transcriptions_quoter(transcriptions: Transcriptions) -> Quoter:
     """Return what quotes a sound by its length: `{"model": …, "seconds": …}`."""
 
     async def quote(principal: Principal, fields: dict[str, Any], _body_bytes: int, facts: CallFacts) -> Quote:
-        body = checked(fields, SoundQuoteBody)
+        body = checked(fields, SoundQuoteBody, instead=_INSTEAD)
         return transcriptions.quote(principal, body.model, math.ceil(body.seconds * 1000), facts)
 
     return quote
@@ -132,7 +146,7 @@ def transcription_request(form: Form) -> tuple[TranscriptionRequest, str]:
             raise InvalidValue(param=name, why=f"it is given {times} times. Send it once.")
     given: dict[str, Any] = {**dict(fields), **form.files}
     given.update((name, [value for each, value in fields if each == name]) for name in _LISTS)
-    body = checked(given, TranscriptionBody, strict=False)
+    body = checked(given, TranscriptionBody, strict=False, instead=_INSTEAD)
     if body.stream and body.response_format not in _STREAMED:
         why = f"events come with the response_format {', '.join(_STREAMED)} only. Leave it out."
         raise InvalidValue(param="stream", why=why)

@@ -8,6 +8,7 @@ other files or addresses (playlists, lists of parts) is ever tried. The answer i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from io import BytesIO
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from minitoolai.children import forks
 from minitoolai.children.report import BootError
 from minitoolai.core.child_wire import frame
+from minitoolai.core.packet_lengths import OPUS_RATE, alac_samples, alac_usual, flac_samples, opus_samples
 from minitoolai.core.sound_header import sound_format
 from minitoolai.core.sound_wire import MILLISECONDS, Verdict
 from minitoolai.core.transcription import MAX_SOUND_BYTES, MAX_SOUND_MS
@@ -57,28 +59,53 @@ class _Track:
         codec = stream.codec_context
         #: Milliseconds of the container's unit of time.
         self._unit = Fraction(stream.time_base) * 1000
-        #: How long the codec makes each packet, in that unit; 0: as long as it likes.
-        self._each = Fraction(codec.frame_size * 1000, codec.sample_rate) / self._unit if codec.sample_rate else Fraction()
-        self._least, self._most = math.ceil(self._each), math.ceil(MAX_SOUND_MS / self._unit)
-        #: Of packets that the container says are as long as that, the sum; how many others there are.
-        self._said = self._others = 0
+        self._told = _told(codec)
+        #: Samples of each packet where the codec makes all alike; 0: as many as it likes.
+        self._each = codec.frame_size
+        self._rate = OPUS_RATE if self._told is opus_samples else codec.sample_rate
+        #: By samples, how long a packet of so many is at least, in the container's unit.
+        self._least: dict[int, int] = {0: 0}
+        self._most = math.ceil(MAX_SOUND_MS / self._unit)
+        #: Of packets that are as long as the container says, the sum; of the others, their samples.
+        self._said = self._samples = 0
+        #: All of it, each packet rounded up, in the container's unit.
+        self._about = 0
 
     def take(self, packet: Any) -> None:
-        """Count a packet: as long as the container says, but not shorter than its codec makes each. Raises `TooMuch`."""
+        """Count a packet: as long as the container says, but not shorter than its codec makes it. Raises `TooMuch`, and
+        `ValueError` for one that its codec did not make."""
         said = packet.duration or 0
         if not packet.size:
             return
-        if said < self._least:
-            self._others += 1
+        samples = self._each if self._told is None else self._told(memoryview(packet))
+        least = self._least.get(samples)
+        if least is None:
+            least = self._least[samples] = math.ceil(self._length(samples) / self._unit)
+        if said < least:
+            self._samples += samples
+            self._about += least
         else:
             self._said += said
-        if self._said + self._others * self._least > self._most:
+            self._about += said
+        if self._about > self._most:
             raise forks.TooMuch
 
     @property
     def milliseconds(self) -> Fraction:
         """How long it is so far."""
-        return (self._said + self._others * self._each) * self._unit
+        return self._said * self._unit + self._length(self._samples)
+
+    def _length(self, samples: int) -> Fraction:
+        """Return the milliseconds of so many samples."""
+        return Fraction(samples * 1000, self._rate) if self._rate else Fraction()
+
+
+def _told(codec: Any) -> Callable[[memoryview], int] | None:
+    """Return what reads how many samples a packet holds, of codecs whose packets say it themselves; None of others."""
+    if codec.name == "alac":
+        usual = alac_usual(codec.extradata or b"")
+        return lambda packet: alac_samples(packet, usual)
+    return {"opus": opus_samples, "libopus": opus_samples, "flac": flac_samples}.get(codec.name)
 
 
 def _answer(sound: bytes) -> bytes:

@@ -180,12 +180,7 @@ class Catalog:
 
     def model(self, name: str) -> Model:
         """Return the model called `name`. Raises `ModelNotFound`, or `NoEngine` where nothing serves it."""
-        model = self._by_name.get(name)
-        if model is None:
-            raise ModelNotFound(param="model", model=name)
-        if model.engine is None:
-            raise NoEngine(param="model", model=name, retry_after_s=60)
-        return model
+        return _served(self._found(name), name)
 
     def chat_model(self, name: str) -> ChatModel:
         """Return the chat model called `name`. Raises as `model`, and `InvalidValue` where it does not chat."""
@@ -209,9 +204,15 @@ class Catalog:
         return self._of(TranscriptionModel, name, "a transcription model of GET /v1/models")
 
     def _of(self, kind: type[AnyModel], name: str, wanted: str) -> AnyModel:
-        model = self.model(name)
+        model = self._found(name)
         if not isinstance(model, kind):
             raise InvalidValue(param="model", why=f"'{name}' {_DOES[model.kind]}, or name {wanted}.")
+        return _served(model, name)
+
+    def _found(self, name: str) -> Model:
+        model = self._by_name.get(name)
+        if model is None:
+            raise ModelNotFound(param="model", model=name)
         return model
 
     def ids(self) -> list[str]:
@@ -221,6 +222,13 @@ class Catalog:
     def served(self) -> list[Model]:
         """Return the models that have an engine, in order."""
         return [model for model in self._by_id.values() if model.engine is not None]
+
+
+def _served(model: AnyModel, name: str) -> AnyModel:
+    """Return a model that is called `name`. Raises `NoEngine` where nothing serves it."""
+    if model.engine is None:
+        raise NoEngine(param="model", model=name, retry_after_s=60)
+    return model
 
 
 def served_by(models: Iterable[Model], engines: Mapping[str, str], *, starter: bool = False) -> Iterable[Model]:

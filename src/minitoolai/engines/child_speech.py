@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from minitoolai.core.catalog import SpeechModel
 from minitoolai.core.child_wire import BadFrame, Frames
-from minitoolai.core.errors import EngineRefusedRequest, InvalidValue, UpstreamError, UpstreamTimeout
+from minitoolai.core.errors import EngineRefusedRequest, InvalidValue, NoEngine, UpstreamError, UpstreamTimeout
 from minitoolai.core.speech import SpeechRequest, Voice
 from minitoolai.core.speech_wire import (
     MAX_FRAME_BYTES,
@@ -58,6 +58,14 @@ class ChildSpeech:
 
     def check(self, model: SpeechModel, request: SpeechRequest) -> None:
         """Refuse nothing: which voices there are, and what they can do, the child knows."""
+
+    async def prove(self, model: SpeechModel, request: SpeechRequest) -> None:
+        """Let the child begin, and no more; see `speech_ports.SpeechEngine.prove`."""
+        try:
+            reply = await self.open(model, request)
+        except (NoEngine, UpstreamError, UpstreamTimeout):
+            return
+        reply.close()
 
     async def is_there(self) -> bool:
         """Whether the child has loaded its voices and takes calls."""

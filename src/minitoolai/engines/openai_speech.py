@@ -60,6 +60,9 @@ class OpenAISpeech:
             why = f"the model '{model.id}' speaks more than {MAX_STREAMED_CHARACTERS} characters as mp3, aac or pcm only."
             raise InvalidValue(param="format", why=why)
 
+    async def prove(self, model: SpeechModel, request: SpeechRequest) -> None:
+        """Nothing: it charges for what it begins."""
+
     async def voices(self, model: SpeechModel) -> Sequence[Voice]:
         """Return OpenAI's voices: such a server tells nobody of others that it may have."""
         return NAMED_VOICES

@@ -63,10 +63,11 @@ class Speech:
             await call.run(sink)
         return None
 
-    def check(self, principal: Principal, asked: AskedSpeech, facts: CallFacts | None = None) -> None:
+    async def check(self, principal: Principal, asked: AskedSpeech, facts: CallFacts | None = None) -> None:
         """Raise `ApiError` for what is never spoken; whether an engine is there does not matter."""
         with contextlib.suppress(NoEngine):
-            self._paths(principal, asked, facts or CallFacts())
+            model, paths = self._paths(principal, asked, facts or CallFacts())
+            await paths[0].engine.prove(model, asked.speech)
 
     def quote(self, principal: Principal, asked: AskedSpeech, facts: CallFacts | None = None) -> Quote:
         """Return what the text costs. Raises `ApiError`."""

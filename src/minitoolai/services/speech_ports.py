@@ -34,6 +34,11 @@ class SpeechEngine(Engine, Protocol):
         """Raise `InvalidValue` for what it is known not to do: calls are asked about before anything is held."""
         ...
 
+    async def prove(self, model: SpeechModel, request: SpeechRequest) -> None:
+        """Raise `InvalidValue` for what `open` would, where that can be found out at no cost. Whatever else fails does not
+        matter here."""
+        ...
+
     async def voices(self, model: SpeechModel) -> Sequence[Voice]:
         """Return the voices that the model has there. Raises `UpstreamError`, `NoEngine` where it cannot say at present."""
         ...

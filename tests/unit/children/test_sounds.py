@@ -53,12 +53,14 @@ def test_a_head_that_says_too_much(child: SoundsChild, says: int) -> None:
     assert child.ask(wav(bytes(16_000), says=says)) == 2000
 
 
-def test_a_head_that_says_too_little(child: SoundsChild) -> None:
-    """A decoder plays each packet of AAC as long as it is, whatever its container says."""
-    honest = child.ask(sound("mp4", 3.0))
+@pytest.mark.parametrize("kind", ["mp4", "m4a", "mp4 of alac", "mp4 of flac", "mp4 of opus"])
+def test_a_head_that_says_too_little(child: SoundsChild, kind: str) -> None:
+    """A decoder plays each packet as long as it is, whatever its container says."""
+    honest, hurry = child.ask(sound(kind, 3.0)), child.ask(hurried(sound(kind, 3.0)))
     assert isinstance(honest, int)
+    assert isinstance(hurry, int)
     assert honest >= 3000
-    assert child.ask(hurried(sound("mp4", 3.0))) == honest
+    assert honest <= hurry <= honest + AROUND_MS * 3
 
 
 def test_the_longest_of_several_tracks(child: SoundsChild) -> None:

@@ -230,3 +230,13 @@ async def test_what_ends_early_closes_the_connection(folder: Path, how: str) -> 
         with suppress(asyncio.CancelledError):
             await calling
         await left.wait()
+
+
+async def test_a_text_is_tried(room: Room, folder: Path) -> None:
+    """What the child refuses is refused, and nothing else: not that it is not there. What it begins is given up."""
+    speaker = ChildSpeech("s", room.path, parallel=1, total_s=99.0)
+    await speaker.prove(MODEL, SpeechRequest("Hello there. " * 500))
+    with pytest.raises(InvalidValue, match="voice"):
+        await speaker.prove(MODEL, SpeechRequest("Hello", voice="nobody"))
+    await engine(folder).prove(MODEL, SpeechRequest("Hello"))
+    assert heard(await whole(await speaker.open(MODEL, SpeechRequest("Hello."))), "mp3").loud_s > 0

@@ -88,13 +88,16 @@ async def test_a_quote_is_exact() -> None:
 async def test_what_a_long_text_is_asked_about() -> None:
     """What is never spoken is refused; that its engine is not there at present is not, since a job waits."""
     room = SpeechRoom()
-    room.speech.check(principal(), replace(ASKED, model="away"))
-    room.speech.check(principal(), ASKED)
+    await room.speech.check(principal(), replace(ASKED, model="away"))
+    await room.speech.check(principal(), ASKED)
     with pytest.raises(ModelNotFound):
-        room.speech.check(principal(), replace(ASKED, model="nothing"))
+        await room.speech.check(principal(), replace(ASKED, model="nothing"))
+    room.engine.disproves = InvalidValue(param="voice", why="there is none.")
+    with pytest.raises(InvalidValue, match="voice"):
+        await room.speech.check(principal(), ASKED)
     room.engine.refuses = InvalidValue(param="pitch", why="it has one.")
-    with pytest.raises(InvalidValue):
-        room.speech.check(principal(), ASKED)
+    with pytest.raises(InvalidValue, match="pitch"):
+        await room.speech.check(principal(), ASKED)
 
 
 def repeat(room: SpeechRoom) -> None:

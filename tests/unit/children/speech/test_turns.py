@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Queue
 
 import pytest
@@ -34,6 +36,7 @@ class Stage:
         self.spoke: Queue[str] = Queue()
         self._go: dict[str, Queue[None]] = {}
         self._waits: Queue[None] = Queue()
+        self._threads: list[threading.Thread] = []
 
     def wants(self, name: str, *, urgent: bool = True, had: int = 0) -> None:
         """Have a call wait for its turn, or speak where there is room; it speaks until it is told to `end`."""
@@ -46,7 +49,8 @@ class Stage:
                 self._go[name].get(timeout=PATIENCE_S)
             assert turn.had == had + 1
 
-        threading.Thread(target=speak, daemon=True).start()
+        self._threads.append(threading.Thread(target=speak, daemon=True))
+        self._threads[-1].start()
         self._waits.get(timeout=PATIENCE_S)
 
     def next(self) -> str:
@@ -57,6 +61,13 @@ class Stage:
         """End somebody's turn."""
         self._go[name].put(None)
 
+    def close(self) -> None:
+        """End everybody's turn, and wait until they have gone."""
+        for name in self._go:
+            self.end(name)
+        for thread in self._threads:
+            thread.join(PATIENCE_S)
+
     def order(self, first: str, count: int) -> list[str]:
         """Return who speaks in which order after `first`, each until the next does."""
         names = [first]
@@ -66,13 +77,23 @@ class Stage:
         return names[1:]
 
 
+@contextmanager
+def opened(parallel: int) -> Iterator[Stage]:
+    """A stage, empty afterwards."""
+    made = Stage(parallel)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture
-def stage() -> Stage:
+def stage() -> Iterator[Stage]:
     """A stage for one, who speaks already."""
-    made = Stage(1)
-    made.wants("first")
-    assert made.next() == "first"
-    return made
+    with opened(1) as made:
+        made.wants("first")
+        assert made.next() == "first"
+        yield made
 
 
 def test_who_had_least_is_next(stage: Stage) -> None:
@@ -108,13 +129,13 @@ def test_nobody_waits_for_ever(stage: Stage) -> None:
 
 def test_so_many_speak_at_once() -> None:
     """With room for two the third waits for either."""
-    stage = Stage(2)
-    for name in ("a", "b", "c"):
-        stage.wants(name)
-    assert {stage.next(), stage.next()} == {"a", "b"}
-    assert stage.spoke.empty()
-    stage.end("b")
-    assert stage.next() == "c"
+    with opened(2) as stage:
+        for name in ("a", "b", "c"):
+            stage.wants(name)
+        assert {stage.next(), stage.next()} == {"a", "b"}
+        assert stage.spoke.empty()
+        stage.end("b")
+        assert stage.next() == "c"
 
 
 def test_a_turn_that_fails_is_given_back() -> None:
