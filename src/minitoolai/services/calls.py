@@ -144,7 +144,8 @@ class OpenCalls:
     def _look_at(self, call: OpenCall, now: float, gone: Callable[[], MiniToolError]) -> None:
         sink = call.sink
         if sink is not None and sink.blocked_since is not None:
-            if now - sink.blocked_since > STALLED_CALLER_S:
+            # The engine waits for the caller: that the time is over is no fault of the engine.
+            if now - sink.blocked_since > STALLED_CALLER_S or now > call.deadline:
                 call.interrupt(gone())
             return
         waiting = call.waiting_since

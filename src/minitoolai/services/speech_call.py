@@ -95,6 +95,8 @@ class SpeechCall(EngineCall[SpeechModel, SpeechEngine]):
         #: Whether sound has come: the caller has some of it, or is being sent the first.
         self._heard = False
         self._first_content_ms: int | None = None
+        #: Seconds that the engine had to wait until the caller took what was there.
+        self._caller_took_s = 0.0
         #: The sound so far, for callers that repeat their call; None: it is not kept.
         self._parts: list[bytes] | None = None if asked.repeatable is None else []
         self._size = 0
@@ -137,7 +139,9 @@ class SpeechCall(EngineCall[SpeechModel, SpeechEngine]):
                 self._attempts.answers()
                 sink.begins(self._ignored())
             self._note(sound)
+            began = self._clock()
             await sink.speak(sound)
+            self._caller_took_s += self._clock() - began
         if not self._heard:
             raise UpstreamError(model=self._model.id)
 
@@ -188,8 +192,10 @@ class SpeechCall(EngineCall[SpeechModel, SpeechEngine]):
     def _broken_off(self) -> Settlement:
         """Return how a call ends that was not completed."""
         gone = isinstance(self._open.reason, CallerLeft)
+        # A caller that took so long that the time of the call is over has left it, whoever it is waited for just then.
+        slow = self._clock() >= self._until and 2 * self._caller_took_s > self._until - self._began
         outcome = CallOutcome.ABANDONED if gone else CallOutcome.CUT if self._heard else CallOutcome.FAILED
-        return self._settlement(self._spoken(gone=gone), outcome)
+        return self._settlement(self._spoken(gone=gone or slow), outcome)
 
     def _spoken(self, *, gone: bool) -> int:
         """Return the characters that are paid of a call that ends now: of an engine that does not say how far it is, all of

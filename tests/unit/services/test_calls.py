@@ -162,3 +162,13 @@ async def test_a_call_that_has_ended_holds_nothing_back(call: OpenCall) -> None:
     assert call.reason is None
     call.interrupt(CallerLeft())
     assert isinstance(call.reason, CallerLeft)
+
+
+async def test_a_caller_that_takes_its_reply_too_slowly_is_gone_when_the_time_is_over(call: OpenCall) -> None:
+    """However often it takes a byte; the engine, which waits for it, has not failed."""
+    assert isinstance(call.sink, FakeSink)
+    call.sink.blocked_since = asyncio.get_running_loop().time() + 999
+    look(call, 999.5)
+    assert call.reason is None
+    look(call, 1001)
+    assert isinstance(call.reason, CallerLeft)

@@ -144,6 +144,23 @@ async def test_a_drain_and_a_deadline(reason: ApiError, *, events: bool) -> None
         assert room.engine.replies[0].closed >= 1
 
 
+@pytest.mark.parametrize(("slow", "cost"), [(True, COST), (False, 0)])
+async def test_a_deadline_that_the_caller_is_late_for(*, slow: bool, cost: int) -> None:
+    """Of an engine that does not say how far it is: whoever let it wait for most of the time pays as for leaving."""
+    room = SpeechRoom(says=False)
+    room.engine.total_s = 0.04
+
+    async def late() -> bytes:
+        await asyncio.sleep(0.05)
+        return b"b"
+
+    room.engine.steps = (b"a", room.hang) if slow else (b"a", late, room.hang)
+    room.sink.before_write = lambda _: asyncio.ensure_future(asyncio.sleep(0.05)) if slow else None
+    error = UpstreamTimeout(model="s")
+    assert await room.stopped(error) is error
+    await room.ended(cost, CallOutcome.CUT)
+
+
 @pytest.mark.parametrize("leave", [CallerLeft, lambda: None])
 async def test_a_caller_that_leaves_before_any_sound(leave: Callable[[], CallerLeft | None]) -> None:
     """While the engine is asked, or thinks: nothing."""
