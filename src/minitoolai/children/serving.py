@@ -68,6 +68,9 @@ class Server:
     def start(self) -> None:
         """Begin to answer, in threads that end with the process."""
         threading.Thread(target=self._take, daemon=True).start()
+        # One is there whatever comes: later the system may have none to give.
+        self._threads = self._idle = 1
+        threading.Thread(target=self._work, daemon=True).start()
 
     def _take(self) -> NoReturn:
         while True:

@@ -6,6 +6,7 @@ Whole sentences are paid, as the engine says them; where it does not say, all of
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
@@ -165,7 +166,10 @@ class SpeechCall(EngineCall[SpeechModel, SpeechEngine]):
             except asyncio.CancelledError:
                 # The sound is complete: who lost the connection at its end finds it by repeating the call.
                 left = self._interrupted()
-                kept = await keeping
+                while not keeping.done():
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.wait({keeping})
+                kept = keeping.result()
         future = self._hold.settle(self._settlement(characters, CallOutcome.COMPLETED, kept))
         self._open.paid = True
         if isinstance(left, CallerLeft):
@@ -191,11 +195,11 @@ class SpeechCall(EngineCall[SpeechModel, SpeechEngine]):
 
     def _broken_off(self) -> Settlement:
         """Return how a call ends that was not completed."""
-        gone = isinstance(self._open.reason, CallerLeft)
         # A caller that took so long that the time of the call is over has left it, whoever it is waited for just then.
         slow = self._clock() >= self._until and 2 * self._caller_took_s > self._until - self._began
+        gone = slow or isinstance(self._open.reason, CallerLeft)
         outcome = CallOutcome.ABANDONED if gone else CallOutcome.CUT if self._heard else CallOutcome.FAILED
-        return self._settlement(self._spoken(gone=gone or slow), outcome)
+        return self._settlement(self._spoken(gone=gone), outcome)
 
     def _spoken(self, *, gone: bool) -> int:
         """Return the characters that are paid of a call that ends now: of an engine that does not say how far it is, all of

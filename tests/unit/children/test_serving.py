@@ -106,7 +106,7 @@ def test_threads_are_made_as_they_are_needed(folder: Path) -> None:
         return len(threads)
 
     many = Room(folder / "many.sock", 40)
-    assert begun() == 1
+    assert begun() == 2
     for _ in range(40):
         many.go.put(None)
         assert rest(many.order(b"one")) == b"one"

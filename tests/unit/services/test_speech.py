@@ -180,6 +180,8 @@ async def test_a_caller_that_leaves_while_its_whole_sound_is_kept(reason: Caller
     else:
         room.calls.interrupt_all(lambda: reason)
     await asyncio.sleep(0)
+    task.cancel()  # its server stops as well
+    await asyncio.sleep(0)
     room.sounds.go.set()
     with pytest.raises(CallerLeft):
         await task

@@ -144,8 +144,8 @@ async def test_a_drain_and_a_deadline(reason: ApiError, *, events: bool) -> None
         assert room.engine.replies[0].closed >= 1
 
 
-@pytest.mark.parametrize(("slow", "cost"), [(True, COST), (False, 0)])
-async def test_a_deadline_that_the_caller_is_late_for(*, slow: bool, cost: int) -> None:
+@pytest.mark.parametrize(("slow", "cost", "outcome"), [(True, COST, CallOutcome.ABANDONED), (False, 0, CallOutcome.CUT)])
+async def test_a_deadline_that_the_caller_is_late_for(*, slow: bool, cost: int, outcome: CallOutcome) -> None:
     """Of an engine that does not say how far it is: whoever let it wait for most of the time pays as for leaving."""
     room = SpeechRoom(says=False)
     room.engine.total_s = 0.04
@@ -158,7 +158,7 @@ async def test_a_deadline_that_the_caller_is_late_for(*, slow: bool, cost: int) 
     room.sink.before_write = lambda _: asyncio.ensure_future(asyncio.sleep(0.05)) if slow else None
     error = UpstreamTimeout(model="s")
     assert await room.stopped(error) is error
-    await room.ended(cost, CallOutcome.CUT)
+    await room.ended(cost, outcome)
 
 
 @pytest.mark.parametrize("leave", [CallerLeft, lambda: None])
