@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from minitoolai.core.speech import FORMATS, MEDIA_TYPES, AudioFormat
 from tests.clients.conftest import Visit
 from tests.support.client_programs import ROOT, ClientProgram, client_command, client_program
 from tests.support.faithful_chat import Refusal
@@ -189,10 +190,11 @@ def test_pictures(program: ClientProgram, visit: Visit) -> None:
     assert visit.spent_nusd() == 120_000_000
 
 
-def test_speech(program: ClientProgram, visit: Visit, tmp_path: Path) -> None:
-    """A stream that is written to a file; a decoder reads all of it."""
-    path, fields = tmp_path / "speech.opus", {"input": "Zażółć 🎉", "response_format": "opus"}
-    assert program.ask("speak", key=visit.key, path=str(path), fields=fields) == "audio/ogg; codecs=opus"
-    listened = heard(path.read_bytes(), "opus")
+@pytest.mark.parametrize("sound_format", FORMATS)
+def test_speech(program: ClientProgram, visit: Visit, tmp_path: Path, sound_format: AudioFormat) -> None:
+    """A stream that is written to a file, in every format; a decoder reads all of it."""
+    path, fields = tmp_path / "speech", {"input": "Zażółć 🎉", "response_format": sound_format}
+    assert program.ask("speak", key=visit.key, path=str(path), fields=fields) == MEDIA_TYPES[sound_format]
+    listened = heard(path.read_bytes(), sound_format)
     assert len(listened.samples) / listened.rate == pytest.approx(8 * CHARACTER_S, abs=0.1)
     assert visit.spent_nusd() == 8 * 15_000

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.picture_loop import HEADER, Clock, Drawn, row
-from benchmarks.pictures import Times, middle_and_p99, per_minute
+from benchmarks.pictures import middle_and_p99, per_minute
+from benchmarks.product import Times
 from tests.support.databases import open_folder
 
 ROOT = Path(__file__).parents[2]
