@@ -214,7 +214,7 @@ async def test_keys_are_the_accounts(gateway: LocalGateway, caller: Caller, upst
     await charged(gateway, caller, 1)
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "caf\u00e9\x80"])
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "caf\u00e9\x80", "caf\u00e9"])
 async def test_keys_that_are_none(caller: Caller, upstream: Upstream, key: str) -> None:
     """1 to 255 printable characters."""
     reply = await caller.send(OPENAI, BODY, headers={"idempotency-key": key})

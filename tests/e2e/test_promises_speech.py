@@ -229,7 +229,7 @@ async def _look(caller: Caller, made: Reply, wait_s: float = 0) -> dict[str, Any
     return found
 
 
-@pytest.mark.parametrize("dying", [WORKER, ESPEAK])
+@pytest.mark.parametrize("dying", [WORKER, pytest.param(ESPEAK, marks=pytest.mark.long)])
 async def test_a_long_text_is_spoken_once_whoever_dies(server: ProductServer, books: Books, dying: str) -> None:
     """Its worker, or the child that speaks it, dies in its middle: the sound is what it is without that, charged once."""
     sound_format: AudioFormat = "flac"

@@ -104,8 +104,8 @@ def repeatable(exchange: Exchange, raw: bytes) -> Repeatable | None:
     key = exchange.header(b"idempotency-key")
     if key is None:
         return None
-    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY or not key.isprintable():
-        why = f"it has 1 to {MAX_IDEMPOTENCY_KEY} printable characters, like a UUID."
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY or not (key.isascii() and key.isprintable()):
+        why = f"it has 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters, like a UUID."
         raise InvalidValue(param="idempotency-key", why=why)
     return Repeatable(key, hashlib.sha256(exchange.path.encode() + b"\0" + raw).digest())
 

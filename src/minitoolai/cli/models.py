@@ -79,6 +79,8 @@ async def _pull(context: Context, options: argparse.Namespace) -> None:
         return
     if not options.names:
         raise CommandFailed("Name what is to be fetched; minitoolai models pull --list names some.")
+    if options.base_url and not options.base_url.startswith(("https://", "http://")):
+        raise CommandFailed(f"--base-url is an address that begins with https:// or http://, and not {options.base_url!r}.")
     mirror = options.base_url.rstrip("/") if options.base_url else None
     pulled = [to_pull(name, context.data_dir.absolute() / "models", mirror) for name in options.names]
     shown = []

@@ -18,6 +18,8 @@ from minitoolai.core.speech import DEFAULT_FORMAT, FORMATS
 
 #: A model may need a while for a long sentence; the server answers a question about a job within its `wait`.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WAIT_S + 60)
+#: Endings of Ogg, in which Opus comes.
+_OGG = ("ogg", "oga")
 #: Stands for standard input and standard output.
 _STREAM = "-"
 #: Fields of the call that options of the same meaning give.
@@ -88,8 +90,13 @@ async def _cost(session: aiohttp.ClientSession, base: str, call_id: str, headers
 
 
 def _format_of(name: str | None) -> str:
+    """Return the format of a file by the ending of its name. Raises `CommandFailed` where the ending is of none."""
     ending = Path(name or "").suffix.removeprefix(".").lower()
-    return ending if ending in FORMATS else DEFAULT_FORMAT
+    if not ending or ending in FORMATS:
+        return ending or DEFAULT_FORMAT
+    if ending in _OGG:
+        return "opus"
+    raise CommandFailed(f"No sound of the kind .{ending} is made: name a --format, or end the name in {', '.join(FORMATS)}.")
 
 
 class _Out:

@@ -21,9 +21,11 @@ from minitoolai.runtime.settings import (
     ESPEAK,
     EngineSettings,
     EspeakEngineSettings,
+    KokoroEngineSettings,
     LlamaEngineSettings,
     OnnxEngineSettings,
     OpenAIEngineSettings,
+    PiperEngineSettings,
     Settings,
 )
 from minitoolai.runtime.speech_packages import espeak_is_installed
@@ -109,8 +111,9 @@ def _served(
 
 
 def _others_configured(settings: Settings) -> bool:
-    """Whether any engine is configured but espeak-ng, which is there without."""
-    return any(not isinstance(engine, EspeakEngineSettings) for engine in settings.engines.values())
+    """Whether any engine is configured but those of this machine that only speak: nothing chats or draws by them."""
+    speaking = EspeakEngineSettings | PiperEngineSettings | KokoroEngineSettings
+    return any(not isinstance(engine, speaking) for engine in settings.engines.values())
 
 
 def _only_openais_key(settings: Settings, environment: Mapping[str, str]) -> bool:

@@ -195,7 +195,7 @@ def _announce(options: ServeOptions, listener: socket.socket, first: FirstStart 
     lines = [f"MiniToolAI serves on http://{shown}:{port}"]
     if sandbox:
         lines.append(
-            "Sandbox: every model is answered by the small starter models of this machine. "
+            "Sandbox: chat and pictures come from the small starter models of this machine. "
             "Set OPENAI_API_KEY and restart, or add an engine to minitoolai.toml."
         )
     if first is not None:

@@ -90,6 +90,12 @@ def test_what_cannot_be_fetched(
     assert not [path for path in tmp_path.joinpath("data").rglob("*") if path.is_file()]
 
 
+def test_a_mirror_has_an_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the web."""
+    assert main(["models", "pull", VOICE, "--base-url", "ftp://a.test", "--data-dir", str(tmp_path)]) == 1
+    assert "https://" in capsys.readouterr().err
+
+
 def test_some_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each of them has a place, by the name itself."""
     assert pull(tmp_path, "--list") == 0

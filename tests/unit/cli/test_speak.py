@@ -104,6 +104,17 @@ def test_the_sound_is_saved(server: FakeServer, tmp_path: Path, capsys: pytest.C
     assert {path.name for path in tmp_path.iterdir()} == {"speech.mp3", "a.OPUS"}
 
 
+def test_a_file_has_the_format_of_its_ending(server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Opus comes in Ogg; an ending of another kind of sound is refused before anything is asked."""
+    assert speak(server, "Hi", "-o", "a.ogg") == speak(server, "Hi", "-o", "a") == 0
+    assert [body["format"] for body in server.bodies] == ["opus", "mp3"]
+    capsys.readouterr()
+    assert speak(server, "Hi", "-o", "a.m4a") == 1
+    assert ".m4a is made: name a --format" in capsys.readouterr().err
+    assert (len(server.bodies), (tmp_path / "a.m4a").exists()) == (2, False)
+    assert speak(server, "Hi", "-o", "a.m4a", "--format", "aac") == 0
+
+
 def test_what_is_asked_is_sent(server: FakeServer) -> None:
     """Options become the call's fields; a format that is named counts more than a file's ending."""
     options = ("--model", "tts-1", "--voice", "nova", "--language", "pl", "--speed", "1.5", "--format", "wav", "-o", "a.mp3")

@@ -95,13 +95,15 @@ def test_another_engine_called_espeak_does_not_speak_espeak(tmp_path: Path) -> N
         ('[engines.espeak]\nkind = "espeak"\nlanguage = "pl"', {}, True),
         ('[engines.espeak]\nkind = "espeak"', KEY, False),
         ('[engines.espeak]\nkind = "espeak"\n' + UP, {}, False),
-        ('[engines.piper]\nkind = "piper"\nmodel_path = "/v"', {}, False),
+        ('[engines.piper]\nkind = "piper"\nmodel_path = "/v"', {}, True),
+        ('[engines.kokoro]\nkind = "kokoro"\nmodel_path = "/v"', {}, True),
+        ('[engines.kokoro]\nkind = "kokoro"\nmodel_path = "/v"', KEY, False),
     ],
 )
-def test_settings_of_espeak_do_not_end_the_sandbox(
+def test_voices_of_this_machine_do_not_end_the_sandbox(
     tmp_path: Path, text: str, environment: dict[str, str], sandbox: bool
 ) -> None:
-    """It is there without them; a key of OpenAI's still counts beside them."""
+    """Nothing chats or draws by them; a key of OpenAI's still counts beside them."""
     found = settings(tmp_path, text, environment)
     assert sandbox_is_on(found, environment) is sandbox
     engines = engines_of(found, environment, lambda: True)

@@ -97,7 +97,7 @@ _PAID_PARAMETERS = (
     ),
     Parameter(
         "idempotency-key", "header",
-        {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]+$"},
+        {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         "Makes a repeated call answer with the first one's reply, charged once.",
     ),
 )  # fmt: skip

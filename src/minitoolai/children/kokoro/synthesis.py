@@ -70,7 +70,9 @@ class KokoroVoices:
         if name in self._styles and name[:1] in LEFT_OUT:
             language = LEFT_OUT[name[0]]
             raise Refused(
-                "voice", f"the voice {name!r} speaks {language}, which espeak-ng's sounds are not good enough for here."
+                "voice",
+                f"the voice {name!r} speaks {language}, which espeak-ng's sounds are not good enough for here. "
+                "GET /v1/audio/voices lists those that there are.",
             )
         return Plan(self._voices.find(request).id, SAMPLE_RATE, pieces_of(request.text))
 
